@@ -1633,7 +1633,7 @@ MUTANTS += (
         "cli/master.py",
         "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, *STOP_SIGNALS})",
         "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})",
-        "tests/e2e/test_graceful_stop.py -k each_of_them",
+        "tests/cli/test_master.py",
     ),
     mutant(
         "R54",
