@@ -35,7 +35,6 @@ from otp_service.services.operator_warnings import OperatorWarnings
 from otp_service.services.verification import VerificationService
 from otp_service.settings import Settings, SettingsError, load, validate_for_production
 from otp_service.settings.routes import RouteConfig
-from otp_service.sms.aliyun.mns import MessageHandler, Worker, build_worker
 from otp_service.sms.aliyun.reports import AliyunReportParser, describe_failure
 from otp_service.sms.factory import build_provider, inbound_sms_webhook
 from otp_service.sms.router import Route, SmsRouter
@@ -224,16 +223,6 @@ class _NullEventLogger:
         """Drop the event."""
 
 
-def build_report_worker(settings: Settings, events: EventLogger) -> Worker:
-    """Build the worker that reads the report queues of *settings*, of which there must be one at least."""
-    clock = SystemClock()
-    queues = settings.reports.queue
-    account = next(route for route in settings.routes if route.name == queues.route)
-    reports = _reports(settings, open_store(settings, events, job="reports"), clock, events)
-    handle = MessageHandler(process=reports.process, clock=clock, events=events)
-    return build_worker(queues, account, handle=handle, clock=clock, events=events)
-
-
 def create_event_logger(settings: Settings, clock: Clock, output: Output) -> JsonEventLogger:
     """Return a logger that writes events and the log records of libraries to *output*."""
     events = JsonEventLogger(
@@ -379,11 +368,14 @@ def _intake(
     secret = settings.reports.secret
     if secret is None:
         return None
-    reports = _reports(settings, store, clock, events)
+    reports = build_delivery_reports(settings, store, clock, events)
     return AliyunReportEndpoint(secret.get_secret_value().encode(), reports, clock)
 
 
-def _reports(settings: Settings, store: Store, clock: Clock, events: EventLogger) -> DeliveryReportService:
+def build_delivery_reports(
+    settings: Settings, store: Store, clock: Clock, events: EventLogger
+) -> DeliveryReportService:
+    """Return the service that processes delivery reports and inbound SMS."""
     return DeliveryReportService(
         keyring=settings.keyring(),
         store=store,

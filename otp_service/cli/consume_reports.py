@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from otp_service import __version__
-from otp_service.app import build_report_worker, create_event_logger
+from otp_service.app import build_delivery_reports, create_event_logger, open_store
 from otp_service.cli.check_config import emit_warnings, print_issues, validate
 from otp_service.cli.initial_series import create_report_series
 from otp_service.cli.listening import exit_cannot_listen
@@ -19,7 +19,7 @@ from otp_service.observability.logging import CompositeEventLogger
 from otp_service.observability.metrics import BuildInfo, Metrics, MetricsServer, ProcessMetrics
 from otp_service.services.interfaces import EventLogger
 from otp_service.settings import ConfigIssue, Settings
-from otp_service.sms.aliyun.mns import Worker
+from otp_service.sms.aliyun.mns import MessageHandler, Worker, build_worker
 
 STOP_SECONDS = 10.0
 """Time for the message in progress when this process has to stop."""
@@ -39,12 +39,22 @@ def run(config: Path | None, *, once: bool) -> None:
     log = create_event_logger(settings, SystemClock(), sys.stdout.buffer)
     with ExitStack() as stack:
         events = log if once else _with_metrics(settings, log, stack)
-        worker = build_report_worker(settings, events)
+        worker = _build_worker(settings, events)
         emit_warnings(config, settings, events)
         events.emit("reports_started", version=__version__, queues=worker.names)
         done = _drain(worker, shutdown) if once else _consume(worker, shutdown)
         events.emit("reports_stopped")
     sys.exit(0 if done else 1)
+
+
+def _build_worker(settings: Settings, events: EventLogger) -> Worker:
+    clock = SystemClock()
+    queues = settings.reports.queue
+    account = next(route for route in settings.routes if route.name == queues.route)
+    store = open_store(settings, events, job="reports")
+    reports = build_delivery_reports(settings, store, clock, events)
+    handle = MessageHandler(process=reports.process, clock=clock, events=events)
+    return build_worker(queues, account, handle=handle, clock=clock, events=events)
 
 
 def _with_metrics(settings: Settings, log: EventLogger, stack: ExitStack) -> EventLogger:
