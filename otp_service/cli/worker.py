@@ -13,6 +13,8 @@ from wsgiref.types import StartResponse, WSGIApplication
 
 import gevent
 from gevent.lock import BoundedSemaphore
+from gevent.pool import Pool
+from gevent.server import StreamServer
 from gunicorn.glogging import Logger
 from gunicorn.http.errors import ParseException
 from gunicorn.workers.ggevent import GeventWorker
@@ -61,12 +63,22 @@ class Worker(GeventWorker):
         app: Any = self.wsgi  # gunicorn's stub has another type for it than the standard library
         self.wsgi = RequestLimit(app, self.max_requests_in_progress)  # type: ignore[assignment]
 
-    def handle(self, listener: socket.socket, client: socket.socket, addr: Any) -> None:
-        """Serve one connection."""
+    def server_class(  # type: ignore[override]  # gunicorn's own are classes
+        self, listener: socket.socket, *, spawn: Pool, **_: object
+    ) -> StreamServer:
+        """Return the server of *listener*, which runs its connections in *spawn*. gunicorn calls this."""
+        server = _Server(listener, handle=self._serve, spawn=spawn)
+        if self.cfg.workers > 1:
+            server.max_accept = 1  # as in gunicorn: leave connections for the other workers
+        return server
+
+    def _serve(self, client: socket.socket, addr: Any) -> None:
         greenlet = gevent.getcurrent()
         self._clients[greenlet] = client
         try:
-            super().handle(listener, client, addr)
+            # gunicorn asks the first argument for its address only. The listener, which belongs there, would
+            # fail if it has been closed since.
+            self.handle(client, client, addr)
         finally:
             del self._clients[greenlet]
 
@@ -92,6 +104,19 @@ class Worker(GeventWorker):
                 with suppress(OSError):  # a request that has already arrived is still served
                     self._clients[greenlet].shutdown(socket.SHUT_RD)
             gevent.sleep(0.1)
+
+
+class _Server(StreamServer):
+    """gevent's server. Before it closes, it accepts the connections that wait: they would be reset."""
+
+    def close(self) -> None:
+        """Stop accepting connections."""
+        if self.started and self.pool is not None:
+            for _ in range(self.pool.free_count()):
+                if not (connection := self.do_read()):
+                    break
+                self.do_handle(*connection)
+        super().close()
 
 
 class RequestLimit:

@@ -1629,6 +1629,22 @@ MUTANTS += (
     ),
     mutant(
         "R54",
+        "connections that wait when a worker closes its listener are reset",
+        "cli/worker.py",
+        "if not (connection := self.do_read()):",
+        "if True:",
+        "tests/e2e/test_graceful_stop.py -k not_accepted",
+    ),
+    mutant(
+        "R54",
+        "a connection that was accepted just before the listener closed is dropped",
+        "cli/worker.py",
+        "self.handle(client, client, addr)",
+        "self.handle(self.sockets[0], client, addr)",
+        "tests/e2e/test_graceful_stop.py -k not_accepted",
+    ),
+    mutant(
+        "R54",
         "a worker that starts loses a SIGTERM",
         "cli/master.py",
         "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, *STOP_SIGNALS})",
