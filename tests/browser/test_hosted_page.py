@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from browser.hosting import Hosting, hosting
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from support import chromium
 from support.deployment import new_phone
 
@@ -44,7 +44,6 @@ def ask(page: Page, phone: str) -> None:
 
 def submit(page: Page, code: str, *, scripts: bool) -> None:
     """Type a code; with scripts it is submitted automatically."""
-    page.wait_for_load_state()  # users do not type before scripts have loaded
     page.fill("#code", code)
     if not scripts:
         page.click("button.main")
@@ -178,6 +177,23 @@ def test_double_click_sends_one_sms(browser: Browser, hosted: Hosting, *, script
         page.wait_for_selector("#code")
 
         assert len(hosted.inbox(phone)) == 1
+
+
+def test_code_that_is_complete_before_the_script_is_loaded_is_sent(page: Page, hosted: Hosting) -> None:
+    page.goto(hosted.make())
+    phone = new_phone()
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/page.js", hold, times=1)
+    page.fill("#phone", phone[3:])
+    with page.expect_request("**/page.js"):
+        page.click("button.main", no_wait_after=True)
+    page.fill("#code", hosted.code(phone))
+    held[0].continue_()
+    page.wait_for_url("**/verified")
 
 
 @SCRIPTS

@@ -2,6 +2,9 @@
 
 const SLICE = 500;
 
+// Not reloaded, and not reached through the history, after which browsers restore what was typed before.
+const isNewPage = performance.getEntriesByType("navigation")[0]?.type === "navigate";
+
 // ── each form is sent once ──
 
 for (const form of document.querySelectorAll("form[data-once]")) {
@@ -29,6 +32,7 @@ const sendCompleteCode = (event) => {
 };
 code?.addEventListener("input", sendCompleteCode);
 code?.addEventListener("compositionend", sendCompleteCode);
+if (code?.value && isNewPage) sendCompleteCode({}); // it was typed before this script was loaded
 
 // ── the resend button is enabled after the cooldown ──
 
@@ -82,6 +86,4 @@ function hex(buffer) {
 
 // ── the proof is sent at once, but not again if the visitor navigates back to this page ──
 
-if (performance.getEntriesByType("navigation")[0]?.type === "navigate") {
-  document.getElementById("return")?.submit();
-}
+if (isNewPage) document.getElementById("return")?.submit();
