@@ -247,7 +247,9 @@ class AdminStore:
     def _named(self, start: str) -> Iterator[bytes]:
         """Yield all keys that begin with *start*; one may come twice."""
         pattern = _GLOB.sub(r"\\\g<0>", start) + "*"
-        for node in self._redis.call(lambda backend: backend.primaries()):
+        with self._redis.round_trip() as backend:
+            nodes = backend.primaries()
+        for node in nodes:
             cursor = 0
             while True:
                 cursor, found = self._scan(node, cursor, pattern)
@@ -257,13 +259,14 @@ class AdminStore:
 
     def _scan(self, node: RedisNode, cursor: int, pattern: str) -> tuple[int, list[Any]]:
         command = "SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_SIZE
-        ((following, found),) = self._redis.call(lambda _: node.execute([command]).raise_errors())
+        with self._redis.round_trip():
+            ((following, found),) = node.execute([command]).raise_errors()
         return int(following), found
 
     def _unlink(self, batch: list[bytes]) -> int:
         """Erase the keys of *batch*, which may be on several servers."""
         commands = [("UNLINK", key.decode()) for key in batch]
-        return sum(self._redis.call(lambda backend: backend.execute(commands).raise_errors()))
+        return sum(self._redis.run_commands(commands))
 
     def _remove_from_ip_logs(self, logs: list[bytes], phone_hash: str) -> int:
         """Remove the phone from *logs* and return the number of logs that contained it."""

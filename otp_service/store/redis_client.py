@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import redis
 
@@ -23,8 +23,6 @@ from otp_service.store.diagnosis import RedisProblem, diagnose, schema_problem
 from otp_service.store.health import Inspection, UnsuitableRedis
 from otp_service.store.schema import OWN, SchemaGuard, SchemaVersion
 from otp_service.store.scripts import Call, ScriptRunner
-
-T = TypeVar("T")
 
 READINESS, COUNTERS = "readiness", "counters"
 """Background jobs. They run again and again, so only the beginning and the end of an outage are warnings."""
@@ -143,10 +141,12 @@ class RedisClient:
         Raises:
             StoreUnavailable: any of them may or may not have run.
         """
-        return self.call(lambda backend: backend.execute(commands).raise_errors())
+        with self.round_trip() as backend:
+            return backend.execute(commands).raise_errors()
 
-    def call(self, operation: Callable[[RedisBackend], T], job: str = "") -> T:
-        """Return the result of *operation*, which belongs to the background *job* if one is named.
+    @contextmanager
+    def round_trip(self, job: str = "") -> Iterator[RedisBackend]:
+        """Return the backend for one operation, which belongs to the background *job* if one is named.
 
         Raises:
             StoreUnavailable: its commands may or may not have run.
@@ -154,14 +154,13 @@ class RedisClient:
         began, round_trip, job = time.monotonic(), object(), job or self._job
         self._round_trips.add(round_trip)
         try:
-            result = operation(self._backend)
+            yield self._backend
         except redis.RedisError as error:
             self._log_failure(job, type(error).__name__)
             raise StoreUnavailable from None
         else:
             if job:
                 self._outages.succeeded(job)
-            return result
         finally:
             self._round_trips.discard(round_trip)
             # Rounded, since six digits in a row could be taken for a code.
@@ -173,14 +172,12 @@ class RedisClient:
             if not job:
                 raise StoreUnavailable
             self._check_schema(job)
-        result = self._execute(calls, job, durable=durable)
+        with self.round_trip(job):
+            result = self.scripts.run(*calls, durable=durable)
         if job and self._schema.is_due:
             with suppress(StoreUnavailable):  # this call succeeded; the next one is rejected
                 self._check_schema(job)
         return result
-
-    def _execute(self, calls: Sequence[Call], job: str, *, durable: bool = False) -> PipelineResult:
-        return self.call(lambda _: self.scripts.run(*calls, durable=durable), job)
 
     def _check_schema(self, job: str) -> None:
         """Declare this process's schema version, and check that it can read the one in use.
@@ -189,9 +186,9 @@ class RedisClient:
             StoreSchemaNewer: it cannot.
             StoreUnavailable: Redis fails.
         """
-        call = self._schema.call()
-        (reply,) = self._execute([call], job).replies
-        self._schema.learn(reply[1])
+        with self.round_trip(job):
+            result = self.scripts.run(self._schema.call())
+        self._schema.learn(result.replies[0][1])
 
     def _log_failure(self, job: str, kind: str) -> None:
         if job:
@@ -217,7 +214,8 @@ class RedisClient:
             StoreUnavailable: one does not.
         """
         try:
-            return self.call(lambda backend: health.check(backend, self._replicas), READINESS)
+            with self.round_trip(READINESS) as backend:
+                return health.check(backend, self._replicas)
         except UnsuitableRedis:
             self._outages.failed(READINESS, UnsuitableRedis.__name__)
             raise
@@ -228,7 +226,8 @@ class RedisClient:
         Raises:
             StoreUnavailable: one does not answer.
         """
-        return self.call(lambda backend: health.inspect(backend, self._replicas))
+        with self.round_trip() as backend:
+            return health.inspect(backend, self._replicas)
 
     def schema_problem(self) -> RedisProblem | None:
         """Return why this release cannot read the data in Redis, None if it can.
@@ -236,7 +235,8 @@ class RedisClient:
         Raises:
             StoreUnavailable: Redis fails.
         """
-        return self.call(schema_problem)
+        with self.round_trip() as backend:
+            return schema_problem(backend)
 
     def diagnose(self) -> RedisProblem | None:
         """Return what is wrong with the servers, in words; None when nothing is."""
