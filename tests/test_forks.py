@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,6 @@ from otp_service.sms.aliyun.signed_request import AccessKey
 from otp_service.sms.circuit_breaker import CircuitBreaker
 from otp_service.sms.concurrency import Bulkhead
 from otp_service.sms.http import HttpClient
-from otp_service.sms.provider import outcome_unknown
 from otp_service.sms.router import EVERY_TEMPLATE, Suspensions
 from otp_service.store.client import RedisOptions, from_url
 from otp_service.store.counters import RedisUsageCounters
@@ -112,14 +112,14 @@ def held(lock: Any, work: Callable[[int], Any]) -> Any:
 
 
 def test_no_lock_of_the_parent_blocks_a_child() -> None:
-    bulkhead, breaker, pauses = bulkhead_of_one(), CircuitBreaker(time.monotonic), Suspensions(time.monotonic)
+    bulkhead, breaker, pauses = Bulkhead(1), CircuitBreaker(time.monotonic), Suspensions(time.monotonic)
     outages = Outages(Quiet())
     usage_counters = RedisUsageCounters(lambda _: [], limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
     client = HttpClient(max_connections=1)
     assert refused(client) == "ConnectionRefusedError"
     pool: Any = client._adapter._pool
 
-    assert held(bulkhead._changed, lambda _: may_send(bulkhead)) is True
+    assert held(bulkhead._changed, lambda _: may_send(bulkhead, ExitStack())) is True
     assert held(breaker._lock, lambda _: breaker.allow_request()) is True
     assert held(pauses._lock, lambda _: pauses.is_suspended(EVERY_TEMPLATE)) is False
     assert held(outages._lock, lambda _: outages.failed("x", "y")) is None
@@ -140,27 +140,24 @@ def refused(client: HttpClient) -> str:
 # ── sends ──
 
 
-def bulkhead_of_one() -> Bulkhead:
-    return Bulkhead(lambda _, __: outcome_unknown("x"), max_in_flight=1, events=Quiet())
-
-
-def may_send(bulkhead: Bulkhead) -> bool:
+def may_send(bulkhead: Bulkhead, held: ExitStack) -> bool:
+    """Return whether there was a permit, which *held* keeps."""
     try:
-        bulkhead.permit()
+        held.enter_context(bulkhead.permit())
     except ProviderUnavailable:
         return False
     return True
 
 
 def test_sends_of_the_parent_do_not_count_in_a_child() -> None:
-    bulkhead = bulkhead_of_one()
-    assert may_send(bulkhead)
+    bulkhead, held = Bulkhead(1), ExitStack()
 
-    assert (
-        in_forks(lambda _: [bulkhead.in_flight, may_send(bulkhead), may_send(bulkhead), bulkhead.close(0)])
-        == [[0, True, False, False]] * 2
-    )
-    assert (bulkhead.in_flight, may_send(bulkhead)) == (1, False)
+    def may_send_once_more(_: int) -> list[object]:
+        return [bulkhead.in_flight, may_send(bulkhead, held), may_send(bulkhead, held), bulkhead.close(0)]
+
+    assert may_send(bulkhead, held)
+    assert in_forks(may_send_once_more) == [[0, True, False, False]] * 2
+    assert (bulkhead.in_flight, may_send(bulkhead, held)) == (1, False)
 
 
 def echoes(handler: scripted_service.Handler) -> None:

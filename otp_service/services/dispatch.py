@@ -28,7 +28,7 @@ from otp_service.domain.phone import Phone
 from otp_service.domain.policy import TEST_ROUTE, Policy
 from otp_service.domain.verification import NewVerification, SendDisposition, SendResultRecord, Verification
 from otp_service.services.context import RequestContext
-from otp_service.services.interfaces import Clock, EventLogger, SendPermit, SmsSender, Store
+from otp_service.services.interfaces import Clock, EventLogger, SmsSender, Store
 from otp_service.services.operator_warnings import OperatorWarnings
 
 MAX_RETRY_AFTER_HINT = 5
@@ -58,14 +58,12 @@ class SendOutcome:
 class SendJob:
     """One SMS to send.
 
-    *permit* is None for a test phone. *known*: the whole of the budgets may be used. *record* is the
-    idempotency record to finish with the send.
+    *known*: the whole of the budgets may be used. *record* is the idempotency record to finish with the send.
     """
 
     context: RequestContext
     verification_id: str = field(repr=False)
     verification_hash: str
-    permit: SendPermit | None
     known: bool
     record: IdempotencyRecord | None = None
 
@@ -90,8 +88,8 @@ class SmsDispatcher:
         self._events = events
         self._warnings = OperatorWarnings(store, clock, events)
 
-    def permit(self, context: RequestContext) -> AbstractContextManager[SendPermit | None]:
-        """Return the permit for one send, None for a test phone. Hold it until the result is recorded.
+    def permit(self, context: RequestContext) -> AbstractContextManager[None]:
+        """Permit one send while the block runs. A test phone needs no permit.
 
         Raises:
             ProviderUnavailable: too many sends are in flight.
@@ -167,10 +165,10 @@ class SmsDispatcher:
             code_type=verification.code_type,
             reference=reference.encode(self._keyring.active.message_reference),
         )
-        if job.permit:
-            result = job.permit.send(sms, context.deadline - RECORDING_MARGIN)
-        else:
+        if context.test_code:
             result = SendResult(SendStatus.ACCEPTED, route=TEST_ROUTE)
+        else:
+            result = self._sender.send(sms, context.deadline - RECORDING_MARGIN)
         disposition = _disposition(result)
         self._log(context, verification, number, result, disposition)
         recorded = None
@@ -208,7 +206,7 @@ class SmsDispatcher:
             provider_code=result.provider_code,
         )
         may_be_sent = disposition in (SendDisposition.ACCEPTED, SendDisposition.UNKNOWN)
-        refund = () if may_be_sent or job.permit is None else self._budgets(context.client)
+        refund = () if may_be_sent or context.test_code else self._budgets(context.client)
         finished = job.record if may_be_sent else None
         return self._store.record_send_result(context.phone_key, context.client.id, record, refund, finished)
 
@@ -242,7 +240,7 @@ class SmsDispatcher:
 
     def _available_budgets(self, job: SendJob) -> dict[Budget, int]:
         """Return each budget and how much of it this call may use; none for a test phone."""
-        if job.permit is None:
+        if job.context.test_code:
             return {}
         return {budget: budget.available_to(known=job.known) for budget in self._budgets(job.context.client)}
 

@@ -7,8 +7,8 @@ fails raises an error of `domain/errors.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Protocol, Self
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from otp_service.domain.hosted_page import PageEvent, PageQuota, StoredPage
 from otp_service.domain.idempotency import IdempotencyCheck, IdempotencyRecord
@@ -333,23 +333,6 @@ class ChallengeProvider(Protocol):
 # ── sending ──
 
 
-class SendPermit(Protocol):
-    """The permit for one send. As a context manager it is returned on exit."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def send(self, sms: SmsMessage, deadline: float) -> SendResult:
-        """Send *sms* once and return how it ended, by *deadline* (monotonic seconds). Never raises.
-
-        If the request was sent and no answer has come by then, the outcome is UNKNOWN.
-        """
-        ...
-
-
 class SmsSender(Protocol):
     """Sends SMS through the providers."""
 
@@ -357,11 +340,19 @@ class SmsSender(Protocol):
         """Return whether any route sends for *client* and *purpose*."""
         ...
 
-    def permit(self) -> SendPermit:
-        """Return the permit for one send.
+    def permit(self) -> AbstractContextManager[None]:
+        """Permit one send while the block runs.
 
         Raises:
-            ProviderUnavailable: too many sends are in flight.
+            ProviderUnavailable: too many sends are in flight, or the process is stopping.
+        """
+        ...
+
+    def send(self, sms: SmsMessage, deadline: float) -> SendResult:
+        """Send *sms* once and return how it ended, by *deadline* (monotonic seconds). Never raises.
+
+        The caller holds a permit. If the request was sent and no answer has come by then, the outcome is
+        UNKNOWN.
         """
         ...
 

@@ -181,9 +181,9 @@ class VerificationService:
                 self._risk.enforce(
                     context, precheck, result, known=known, accepts_challenge=accepts_challenge
                 )
-                with self._dispatcher.permit(context) as permit:
+                with self._dispatcher.permit(context):
                     verification_hash = self._hash_id(verification_id)
-                    job = SendJob(context, verification_id, verification_hash, permit, known, record)
+                    job = SendJob(context, verification_id, verification_hash, known, record)
                     outcome = self._dispatcher.send_new(job, purpose, salt)
             pending.mark_sent()
         self._risk.record_send(context, result)
@@ -250,8 +250,8 @@ class VerificationService:
                     if self._reconciler.must_assume_sent(unknown, context.deadline):
                         finish(self._store, record)
                         return self._load(context, verification_id, dispatched=False)
-                with self._dispatcher.permit(context) as permit:
-                    job = SendJob(context, verification_id, verification_hash, permit, known, record)
+                with self._dispatcher.permit(context):
+                    job = SendJob(context, verification_id, verification_hash, known, record)
                     outcome = self._dispatcher.resend(job)
             pending.mark_sent()
         self._risk.record_send(context, result)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -16,7 +15,7 @@ from otp_service.domain.messages import (
     SmsMessage,
     Template,
 )
-from otp_service.sms.http import ConnectFailed, HttpResponse, ResponseLost
+from otp_service.sms.http import ConnectFailed, TransportError
 
 
 class RouteHealth(StrEnum):
@@ -74,25 +73,21 @@ def outcome_unknown(code: str) -> SendResult:
     return SendResult(SendStatus.UNKNOWN, provider_code=f"local.{code}")
 
 
-def send_once(
-    call: Callable[[], HttpResponse], interpret: Callable[[HttpResponse], ProviderResult], seconds: float
-) -> ProviderResult:
-    """Make the *call*, for which *seconds* remain, and *interpret* its response.
+def deadline_passed() -> ProviderResult:
+    """Return the result for an SMS for which no time remained."""
+    return not_attempted(FailureCause.PROVIDER, "deadline")
 
-    If certainly nothing left this machine, the send is refused. If something left and no response came, the
-    outcome is unknown.
+
+def no_response(error: TransportError) -> ProviderResult:
+    """Return the result of a send to which no response came.
+
+    If certainly nothing left this machine, the send is refused. If something left, the outcome is unknown.
     """
-    if seconds <= 0:
-        return not_attempted(FailureCause.PROVIDER, "deadline")
-    try:
-        response = call()
-    except ConnectFailed as error:
-        return ProviderResult(
-            rejected(FailureCause.PROVIDER, f"not_sent.{error.reason}"), RouteHealth.TRANSPORT_ERROR
-        )
-    except ResponseLost as error:
-        return ProviderResult(outcome_unknown(f"no_answer.{error.reason}"), RouteHealth.TRANSPORT_ERROR)
-    return interpret(response)
+    if isinstance(error, ConnectFailed):
+        outcome = rejected(FailureCause.PROVIDER, f"not_sent.{error.reason}")
+    else:
+        outcome = outcome_unknown(f"no_answer.{error.reason}")
+    return ProviderResult(outcome, RouteHealth.TRANSPORT_ERROR)
 
 
 LOCAL_CODES = {

@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from otp_service import forks
+from otp_service.domain.errors import ProviderUnavailable
 from otp_service.domain.messages import (
     WILDCARD,
     DeliveryLookup,
@@ -27,8 +29,8 @@ from otp_service.domain.messages import (
 )
 from otp_service.services.interfaces import Clock, EventLogger
 from otp_service.sms.circuit_breaker import CircuitBreaker
-from otp_service.sms.concurrency import Bulkhead, Permit
-from otp_service.sms.provider import Provider, ProviderResult, RouteHealth, rejected
+from otp_service.sms.concurrency import RETRY_AFTER, Bulkhead
+from otp_service.sms.provider import Provider, ProviderResult, RouteHealth, outcome_unknown, rejected
 
 NEXT_ROUTE_SECONDS = 2.5
 """Another route is tried only if at least this much time remains; with less it could not respond."""
@@ -50,7 +52,11 @@ _LOOKUP_PRECEDENCE = (
 )
 """Of several routes' results the first in this order counts: NOT_FOUND only if every route has answered."""
 
+NOT_STARTED = rejected(FailureCause.PROVIDER, "not_started", retry_after=RETRY_AFTER)
+"""The provider was certainly not called."""
+
 _NO_ROUTE = rejected(FailureCause.ACCOUNT, "no_route")
+_NO_ANSWER = DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +192,7 @@ class SmsRouter:
         self._routes = tuple(RouteState(route, clock, events) for route in routes)
         self._clock = clock
         self._events = events
-        self._bulkhead = Bulkhead(self._deliver, max_in_flight=max_in_flight, events=events)
+        self._bulkhead = Bulkhead(max_in_flight)
 
     @property
     def in_flight(self) -> int:
@@ -202,13 +208,23 @@ class SmsRouter:
         """Return whether at least one route sends for *client* and *purpose*."""
         return any(state.route.supports(client, purpose) for state in self._routes)
 
-    def permit(self) -> Permit:
-        """Return a permit for one send.
+    def permit(self) -> AbstractContextManager[None]:
+        """Permit one send while the block runs.
 
         Raises:
-            ProviderUnavailable: too many sends are in flight.
+            ProviderUnavailable: too many sends are in flight, or the process is stopping.
         """
         return self._bulkhead.permit()
+
+    def send(self, sms: SmsMessage, deadline: float) -> SendResult:
+        """Send *sms* as `interfaces.SmsSender.send` specifies."""
+        if self._bulkhead.is_closed:
+            return NOT_STARTED
+        try:
+            return self._deliver(sms, deadline)
+        except Exception as error:  # noqa: BLE001 - the SMS may have been sent, so the outcome is unknown
+            self._log_exception(error)
+            return outcome_unknown("crashed")
 
     def states(self) -> dict[str, str]:
         """Return the state of each route: `ok`, `paused` or `open`."""
@@ -224,10 +240,16 @@ class SmsRouter:
     def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         """Look up the state of a send with every route that may have sent it. Never raises.
 
-        A lookup needs a permit. Without one the status is NO_ANSWER.
+        A lookup counts as a send. While too many are in flight, the status is NO_ANSWER.
         """
-        found = self._bulkhead.run_lookup(lambda: self._find(lookup, deadline))
-        return found or DeliveryLookupResult(DeliveryLookupStatus.NO_ANSWER)
+        try:
+            with self._bulkhead.permit():
+                return self._find(lookup, deadline)
+        except ProviderUnavailable:
+            return _NO_ANSWER
+        except Exception as error:  # noqa: BLE001 - a lookup that fails found nothing
+            self._log_exception(error)
+            return _NO_ANSWER
 
     def _find(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         results = [
@@ -238,6 +260,10 @@ class SmsRouter:
             key=lambda result: _LOOKUP_PRECEDENCE.index(result.status),
             default=DeliveryLookupResult(DeliveryLookupStatus.UNSUPPORTED),
         )
+
+    def _log_exception(self, error: Exception) -> None:
+        """Log the type only: the text of an exception may contain the number and the code."""
+        self._events.emit("provider_exception", error=type(error).__name__)
 
     def _deliver(self, sms: SmsMessage, deadline: float) -> SendResult:
         candidates = [(state, t) for state in self._routes if (t := state.route.template_for(sms))]

@@ -29,7 +29,7 @@ from otp_service.domain.messages import (
 )
 from otp_service.services.interfaces import Clock, EventLogger
 from otp_service.sms.http import TransportError
-from otp_service.sms.provider import ProviderResult, RouteHealth, send_once
+from otp_service.sms.provider import ProviderResult, RouteHealth, deadline_passed, no_response
 from otp_service.sms.webhook_client import WebhookClient, rfc3339
 
 SEND = "otp.send"
@@ -58,13 +58,13 @@ class WebhookProvider:
         """Post *sms* once; give up at *deadline* (monotonic seconds)."""
         data = self._data(sms, template)
         seconds = deadline - self._clock.monotonic()
-        return send_once(
-            lambda: self._webhook.post(SEND, message_id(sms.reference), data, seconds=seconds),
-            lambda response: read_response(
-                response.status, response.headers, response.body, self._webhook.now()
-            ),
-            seconds,
-        )
+        if seconds <= 0:
+            return deadline_passed()
+        try:
+            response = self._webhook.post(SEND, message_id(sms.reference), data, seconds=seconds)
+        except TransportError as error:
+            return no_response(error)
+        return read_response(response.status, response.headers, response.body, self._webhook.now())
 
     def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         """Return UNSUPPORTED: receivers have no query."""

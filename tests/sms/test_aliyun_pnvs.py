@@ -278,8 +278,8 @@ def test_failed_send_is_unknown_not_repeated_and_reveals_nothing(
     with WireServer(FAILURES[name]) as server:
         routes = [Route("one", made(server.url), (TEMPLATE,))]
         router = SmsRouter(routes=routes, clock=clock, events=events, max_in_flight=1)
-        with router.permit() as permit:
-            outcome = permit.send(sms(), clock.monotonic() + 5)
+        with router.permit():
+            outcome = router.send(sms(), clock.monotonic() + 5)
         assert router.close(5)
         assert len(server.requests) == 1
 

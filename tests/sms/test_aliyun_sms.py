@@ -287,8 +287,8 @@ def _send_over(provider: Provider) -> list[object]:
     router = SmsRouter(
         routes=[Route("one", provider, (TEMPLATE,))], clock=clock, events=events, max_in_flight=1
     )
-    with router.permit() as permit:
-        outcome = permit.send(sms(), clock.monotonic() + 5)
+    with router.permit():
+        outcome = router.send(sms(), clock.monotonic() + 5)
     assert router.close(5)
     return [outcome, events.seen, router.states(), provider]
 
@@ -304,11 +304,11 @@ def test_breaker_stops_connecting_after_five_resets(make_provider: MakeProvider)
             max_in_flight=2,
         )
         for _ in range(5):
-            with router.permit() as permit:
-                permit.send(sms(), clock.monotonic() + 5)
+            with router.permit():
+                router.send(sms(), clock.monotonic() + 5)
         began = time.monotonic()
-        with router.permit() as permit:
-            sixth = permit.send(sms(), clock.monotonic() + 5)
+        with router.permit():
+            sixth = router.send(sms(), clock.monotonic() + 5)
         took = time.monotonic() - began
         assert router.close(5)
         assert server.connections == 5

@@ -96,8 +96,8 @@ def test_provider_behind_an_open_breaker_is_not_asked() -> None:
     made.found = DeliveryLookupResult(DeliveryLookupStatus.DELIVERED)
     router = SmsRouter(routes=[Route("first", made, (TEMPLATE,))], clock=clock, events=RecordedEvents())
     for _ in range(5):
-        with router.permit() as permit:
-            permit.send(sms(), clock.monotonic() + 5)
+        with router.permit():
+            router.send(sms(), clock.monotonic() + 5)
     assert router.states() == {"first": "open"}
 
     assert router.lookup_delivery(ABOUT, clock.monotonic() + 5).status is DeliveryLookupStatus.NO_ANSWER

@@ -258,8 +258,8 @@ def test_failed_post_is_not_repeated_and_reveals_nothing(name: str, caplog: pyte
         router = SmsRouter(
             routes=[Route("one", provider, (TEMPLATE,))], clock=clock, events=events, max_in_flight=1
         )
-        with router.permit() as permit:
-            outcome = permit.send(sms(), clock.monotonic() + 5)
+        with router.permit():
+            outcome = router.send(sms(), clock.monotonic() + 5)
         assert router.close(5)
         assert (len(server.requests), server.connections) == (1, 1)
 

@@ -7,10 +7,10 @@ moves.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from support.recording_store import RecordingPages, RecordingStore
 
@@ -174,35 +174,25 @@ class FakeSender:
     def supports(self, client: str, purpose: str) -> bool:
         return True
 
-    def permit(self) -> FakePermit:
+    @contextmanager
+    def permit(self) -> Iterator[None]:
         if self.failure is not None:
             raise self.failure
-        return FakePermit(self)
+        self.permits += 1
+        try:
+            yield
+        finally:
+            self.permits -= 1
+
+    def send(self, sms: SmsMessage, deadline: float) -> SendResult:
+        assert self.permits, "a send needs a permit"
+        self.sent.append(sms)
+        self.deadlines.append(deadline)
+        return self.outcome
 
     @property
     def last_code(self) -> str:
         return self.sent[-1].code.get_secret_value()
-
-
-class FakePermit:
-    """Is counted while it is held."""
-
-    def __init__(self, sender: FakeSender) -> None:
-        self._sender = sender
-
-    def __enter__(self) -> Self:
-        self._sender.permits += 1
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._sender.permits -= 1
-
-    def send(self, sms: SmsMessage, deadline: float) -> SendResult:
-        self._sender.sent.append(sms)
-        self._sender.deadlines.append(deadline)
-        return self._sender.outcome
 
 
 @dataclass

@@ -31,7 +31,8 @@ from otp_service.sms.aliyun.protocol.pnvs import MINUTES
 from otp_service.sms.aliyun.protocol.templates import BadParam, check_params
 from otp_service.sms.aliyun.recipients import MAINLAND, UnsupportedRecipient, mainland_number
 from otp_service.sms.aliyun.responses import ResponseInterpreter
-from otp_service.sms.provider import ProviderResult, not_attempted, send_once
+from otp_service.sms.http import TransportError
+from otp_service.sms.provider import ProviderResult, deadline_passed, no_response, not_attempted
 
 ACTION = "SendSmsVerifyCode"
 VERSION = "2017-05-25"
@@ -67,11 +68,13 @@ class AliyunPnvs:
         except BadParam:
             return not_attempted(FailureCause.ACCOUNT, "template_param")
         seconds = deadline - self._clock.monotonic()
-        return send_once(
-            lambda: self._api.call(ACTION, params, seconds=seconds),
-            lambda response: read_response(response.status, response.headers, response.body, self._api.now()),
-            seconds,
-        )
+        if seconds <= 0:
+            return deadline_passed()
+        try:
+            response = self._api.call(ACTION, params, seconds=seconds)
+        except TransportError as error:
+            return no_response(error)
+        return read_response(response.status, response.headers, response.body, self._api.now())
 
     def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
         """Return UNSUPPORTED: PNVS is not known to report on an SMS whose code it did not generate."""
