@@ -13,7 +13,7 @@ from faults.harness import DEADLINE
 from faults.soak import HANDS, PROVIDER_FAULTS, Size, SoakRun, running_soak
 from support.call_history import check
 
-SECONDS = float(os.environ.get("OTP_SOAK_SECONDS", "30"))
+SECONDS = float(os.environ.get("OTP_SOAK_SECONDS", "20"))
 SEED = int(os.environ.get("OTP_SOAK_SEED", "0")) or secrets.randbelow(2**31) + 1
 
 GROWTH = 1.25
