@@ -111,12 +111,17 @@ class _Server(StreamServer):
 
     def close(self) -> None:
         """Stop accepting connections."""
-        if self.started and self.pool is not None:
-            for _ in range(self.pool.free_count()):
-                if not (connection := self.do_read()):
-                    break
-                self.do_handle(*connection)
+        with suppress(OSError):  # such as too many open files: requests in progress must still be finished
+            self._accept_waiting()
         super().close()
+
+    def _accept_waiting(self) -> None:
+        if not self.started or self.pool is None:
+            return
+        for _ in range(self.pool.free_count()):
+            if not (connection := self.do_read()):
+                return
+            self.do_handle(*connection)
 
 
 class RequestLimit:
