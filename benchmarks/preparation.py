@@ -11,6 +11,7 @@ from typing import Protocol
 import load
 from support import fakes
 from support.deployment import Secrets
+from support.events import RecordingEvents
 from support.redis_servers import Server
 
 from otp_service import settings
@@ -41,7 +42,7 @@ class Direct:
         self._client = loaded.all_clients()["shop"]
         self._keyring = loaded.keyring()
         self._sender = fakes.FakeSender()
-        clock, events = SystemClock(), fakes.FakeEvents()
+        clock, events = SystemClock(), RecordingEvents()
         self._service = VerificationService(
             policy=replace(policy, phone_limits=replace(policy.phone_limits, cooldown=(0,))),
             keyring=self._keyring,

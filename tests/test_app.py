@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sms.doubles import eventually
 from support import fakes
+from support.events import RecordingEvents
 from support.recording_store import RecordingPages, RecordingStore
 from support.redis_servers import Server
 
@@ -66,7 +67,7 @@ def faked(clock: fakes.FakeClock) -> dict[str, Any]:
 
 
 def test_application_is_built_from_its_parts(closing: Any) -> None:
-    clock, events = fakes.FakeClock(), fakes.FakeEvents()
+    clock, events = fakes.FakeClock(), RecordingEvents()
     built = build(settings(), **faked(clock), clock=clock, events=events)
     closing(built.close)
 
@@ -84,7 +85,7 @@ def test_application_is_built_from_its_parts(closing: Any) -> None:
 
 @pytest.mark.parametrize("mode", ["record_only", "enforce"])
 def test_guard_logs_its_mode_when_it_trips(closing: Any, mode: str) -> None:
-    events = fakes.FakeEvents()
+    events = RecordingEvents()
     built = build(settings(pumping_guard={"mode": mode}), events=events)
     closing(built.close)
     scope = ConversionScope(
@@ -107,7 +108,7 @@ def test_unknown_path_is_a_problem_document(closing: Any) -> None:
         counters=fakes.FakeCounters(),
         pages=RecordingPages(clock),
         clock=clock,
-        events=fakes.FakeEvents(),
+        events=RecordingEvents(),
     )
     closing(built.close)
 
@@ -129,7 +130,7 @@ def test_embedded_store_is_started_without_a_redis_url(
 
 
 def test_redis_of_the_settings_is_used(closing: Any, redis_server: Server) -> None:
-    built = build(settings(redis={"url": redis_server.url}), events=fakes.FakeEvents())
+    built = build(settings(redis={"url": redis_server.url}), events=RecordingEvents())
     closing(built.close)
 
     assert built.app.test_client().get("/readyz").status_code == 200
@@ -143,7 +144,7 @@ def test_application_can_be_closed_twice() -> None:
         counters=fakes.FakeCounters(),
         pages=RecordingPages(clock),
         clock=clock,
-        events=fakes.FakeEvents(),
+        events=RecordingEvents(),
     )
     built.close()
     built.close()
@@ -165,7 +166,7 @@ def test_application_can_be_closed_twice() -> None:
     ids=["no proxy", "hops", "networks"],
 )
 def test_only_trusted_proxies_are_used(closing: Any, service: dict[str, Any], address: str) -> None:
-    clock, events = fakes.FakeClock(), fakes.FakeEvents()
+    clock, events = fakes.FakeClock(), RecordingEvents()
     web = raw()["clients"]["web"] | {"publishable_key": BROWSER_KEY, "origins": [BROWSER_PAGE]}
     made = settings(service=service, clients={"web": web})
     built = build(made, **faked(clock), clock=clock, events=events)
@@ -198,7 +199,7 @@ def ip_hash_text(made: Settings, address: str) -> str:
 def test_proxy_without_a_usable_address_is_reported(
     closing: Any, forwarded: str | None, events_emitted: list[object], path: str
 ) -> None:
-    clock, events = fakes.FakeClock(), fakes.FakeEvents()
+    clock, events = fakes.FakeClock(), RecordingEvents()
     store = RecordingStore(clock)
     web = raw()["clients"]["web"] | {"publishable_key": BROWSER_KEY, "origins": [BROWSER_PAGE]}
     built = build(

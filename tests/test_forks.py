@@ -17,8 +17,8 @@ from urllib.parse import parse_qs
 import pytest
 from client.test_faults import self_signed
 from support import fakes, scripted_service
+from support.events import RecordingEvents
 from support.forked_children import in_forks
-from support.phone_in_store import Quiet
 from support.redis_clusters import running_cluster
 from support.redis_sentinels import running_sentinels
 from support.redis_servers import Server, redis_binary, running
@@ -113,8 +113,10 @@ def held(lock: Any, work: Callable[[int], Any]) -> Any:
 
 def test_no_lock_of_the_parent_blocks_a_child() -> None:
     bulkhead, breaker, pauses = Bulkhead(1), CircuitBreaker(time.monotonic), Suspensions(time.monotonic)
-    outages = Outages(Quiet())
-    usage_counters = RedisUsageCounters(lambda _: [], limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
+    outages = Outages(RecordingEvents())
+    usage_counters = RedisUsageCounters(
+        lambda _: [], limits=LIMITS, clock=fakes.FakeClock(), events=RecordingEvents()
+    )
     client = HttpClient(max_connections=1)
     assert refused(client) == "ConnectionRefusedError"
     pool: Any = client._adapter._pool
@@ -265,7 +267,9 @@ def test_each_process_writes_only_its_own_counts() -> None:
                 os.write(write, f"{os.getpid()} {call.arguments[0]}\n".encode())
         return [[0, 0, 0] for _ in calls]
 
-    usage_counters = RedisUsageCounters(run_scripts, limits=LIMITS, clock=fakes.FakeClock(), events=Quiet())
+    usage_counters = RedisUsageCounters(
+        run_scripts, limits=LIMITS, clock=fakes.FakeClock(), events=RecordingEvents()
+    )
     usage_counters.start()
 
     def noting(child: int) -> int:
@@ -291,7 +295,7 @@ def test_closed_counters_do_not_start_again_in_a_child() -> None:
 
     before = in_forks(all_usage_counters, 1)  # counters of other tests may exist in this process
     usage_counters = RedisUsageCounters(
-        lambda _: [[0, 0, 0]], limits=LIMITS, clock=fakes.FakeClock(), events=Quiet()
+        lambda _: [[0, 0, 0]], limits=LIMITS, clock=fakes.FakeClock(), events=RecordingEvents()
     )
     usage_counters.start()
     running = in_forks(all_usage_counters, 1)
@@ -349,7 +353,7 @@ def test_child_that_ends_does_not_stop_the_embedded_store() -> None:
 def test_fakeredis_refuses_to_serve_a_child() -> None:
     """It is in the memory of one process, so each child would have its own counts."""
     store = FakeStore()
-    protected = RedisStore(store.client(), Quiet(), shebang=False)
+    protected = RedisStore(store.client(), RecordingEvents(), shebang=False)
 
     def asked(_: int) -> str:
         try:

@@ -11,8 +11,8 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from flask import Flask, request
-from support import fakes
 from support.deployment import new_phone
+from support.events import RecordingEvents
 from support.redis_servers import Server, redis_binary, running
 
 from otp_service.app import build
@@ -74,7 +74,7 @@ def hosting(**tables: dict[str, Any]) -> Iterator[Hosting]:
         site = stack.enter_context(DevServer(_site(returned), 0))
         sandbox = stack.enter_context(start_sandbox(SandboxConfig.default(ACCOUNT)))
         redis = stack.enter_context(running(redis_binary()))
-        built = build(_settings(site.url, sandbox.url, redis.url, tables), events=fakes.FakeEvents())
+        built = build(_settings(site.url, sandbox.url, redis.url, tables), events=RecordingEvents())
         stack.callback(built.close)
         service = stack.enter_context(DevServer(built.app, 0))
         yield Hosting(service.url, site.url, sandbox, redis, returned)

@@ -15,6 +15,7 @@ import pytest
 from sms.wire import Behave, WireServer, answers, hangs_up, response
 from support import fakes
 from support.deployment import config_text, make_secrets
+from support.events import RecordingEvents
 from support.recording_store import RecordingPages, RecordingStore
 from support.redis_servers import Server, skip_or_fail
 from test_app import KEY, settings
@@ -100,7 +101,7 @@ def request(store: RecordingStore, challenges: Any, **more: str) -> TestResponse
         counters=fakes.FakeCounters(),
         pages=RecordingPages(clock),
         clock=clock,
-        events=fakes.FakeEvents(),
+        events=RecordingEvents(),
         challenges=challenges,
     )
     with contextlib.closing(built):

@@ -11,8 +11,9 @@ from urllib.request import urlopen
 
 import redis
 from support import fakes
+from support.events import RecordingEvents
 from support.fakes import SHOP
-from support.phone_in_store import MovableRunner, Quiet
+from support.phone_in_store import MovableRunner
 
 from otp_service.domain.codes import CodeType
 from otp_service.domain.crypto import Keyring
@@ -72,10 +73,10 @@ def build(
     sandbox: SandboxServer,
     *,
     deadline: float = 6.0,
-    events: Quiet | None = None,
+    events: RecordingEvents | None = None,
 ) -> Scenario:
     """Return a service that sends through *router*, with *deadline* seconds for a request."""
-    store = RedisStore(client, Quiet())
+    store = RedisStore(client, RecordingEvents())
     runner = MovableRunner(client)
     store.redis.scripts = runner
     service = VerificationService(
@@ -94,7 +95,7 @@ def build(
         counters=fakes.FakeCounters(),
         challenges=None,
         clock=clock,
-        events=events or Quiet(),
+        events=events or RecordingEvents(),
         log_context=CurrentRequestLog(),
     )
     return Scenario(service, runner, clock, sandbox)

@@ -16,8 +16,9 @@ import pytest
 from faults.proxy import Exchange, Proxy
 from sms.doubles import eventually
 from sms.wire import response
-from support import fakes, redis_servers
+from support import redis_servers
 from support.deployment import Answer, Deployment, at_once, new_phone, running_service, workers_that_answer
+from support.events import RecordingEvents
 from support.redis_servers import Server
 
 from otp_service import settings
@@ -66,7 +67,7 @@ def recorded_results(
 ) -> Counter[DeliveryStatus]:
     """Return the result that Redis has recorded for every send."""
     loaded = settings.load(directory / "config.toml", {})
-    store, keyring = RedisStore(client_from_url(redis.url), fakes.FakeEvents()), loaded.keyring()
+    store, keyring = RedisStore(client_from_url(redis.url), RecordingEvents()), loaded.keyring()
     booked: Counter[DeliveryStatus] = Counter()
     for phone, answer in zip(phones, answers, strict=True):
         if answer.status in (201, 202):

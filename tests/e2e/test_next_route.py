@@ -14,7 +14,7 @@ from e2e.resend_scenario import MixedClock, Scenario, build
 from sms import wire
 from sms.wire import Behave, WireServer, response
 from support.deployment import new_phone
-from support.phone_in_store import Quiet
+from support.events import RecordingEvents
 from support.redis_servers import Server, closed_port
 
 from otp_service.domain.errors import (
@@ -41,7 +41,7 @@ class Stage:
     """A user, the first route's server, and the recorded events."""
 
     scenario: Scenario
-    events: Quiet
+    events: RecordingEvents
 
     def request(self, phone: str) -> SendOutcome | OtpError:
         try:
@@ -51,10 +51,10 @@ class Stage:
 
     def routes(self) -> list[object]:
         """Return the route that sent each SMS, or the last one that rejected it."""
-        return [facts["route"] for event, facts in self.events.seen if event == "sms_send"]
+        return [facts["route"] for event, facts in self.events.emitted if event == "sms_send"]
 
     def count(self, event: str) -> int:
-        return [name for name, _ in self.events.seen].count(event)
+        return [name for name, _ in self.events.emitted].count(event)
 
 
 def provider(url: str, clock: MixedClock) -> AliyunSms:
@@ -71,7 +71,7 @@ def provider(url: str, clock: MixedClock) -> AliyunSms:
 @contextmanager
 def two_routes(redis: Server, first_url: str, deadline: float = 6.0) -> Iterator[Stage]:
     """Run a service whose first route uses *first_url* and whose second route uses a sandbox."""
-    clock, events = MixedClock(), Quiet()
+    clock, events = MixedClock(), RecordingEvents()
     with (
         redis.client() as client,
         start_sandbox(SandboxConfig.default({"testId": "testSecret"})) as sandbox,

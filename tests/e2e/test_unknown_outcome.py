@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from e2e.resend_scenario import MixedClock, Scenario, build
-from support.phone_in_store import Quiet
+from support.events import RecordingEvents
 from support.redis_servers import Server
 
 from otp_service.domain.errors import CooldownActive
@@ -36,7 +36,7 @@ def scenario(redis_server: Server) -> Iterator[Scenario]:
             read_seconds=0.3,
         )
         route = Route("main", provider, (Template("*", "SMS_100000001"),))
-        router = SmsRouter(routes=[route], clock=clock, events=Quiet(), max_in_flight=4)
+        router = SmsRouter(routes=[route], clock=clock, events=RecordingEvents(), max_in_flight=4)
         yield build(client, router, clock, sandbox)
         router.close(5)
 

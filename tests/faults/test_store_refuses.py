@@ -24,7 +24,7 @@ from faults.harness import (
 from faults.redis_process import RedisProcess, running_redis
 from sms.doubles import eventually
 from support.deployment import Answer, at_once, config_text, make_secrets, new_phone
-from support.fakes import FakeEvents
+from support.events import RecordingEvents
 from support.redis_servers import free_port, redis_binary, running
 
 from otp_service.domain.errors import StoreUnavailable
@@ -297,9 +297,9 @@ def test_f15_noauth_is_store_unavailable() -> None:
     ):
         operator.config_set("requirepass", PASSWORD)
         with pytest.raises(StoreUnavailable):
-            RedisStore(client, FakeEvents()).check_health()
+            RedisStore(client, RecordingEvents()).check_health()
         with pytest.raises(StoreUnavailable):
-            RedisStore(client, FakeEvents()).unlock("A" * 16)
+            RedisStore(client, RecordingEvents()).unlock("A" * 16)
 
 
 # ── F16: lost scripts ──

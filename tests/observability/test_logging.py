@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import structlog
 from pydantic import SecretStr
-from support.fakes import FakeEvents
+from support.events import RecordingEvents
 
 from otp_service.domain.codes import Code
 from otp_service.domain.phone import Phone
@@ -137,10 +137,10 @@ def test_debug_events_are_written_at_debug_level_only(output: io.BytesIO) -> Non
 
 
 def test_composite_logger_passes_events_to_all_loggers() -> None:
-    hearers = FakeEvents(), FakeEvents()
-    CompositeEventLogger(*hearers).emit("http_request", code="")
+    loggers = RecordingEvents(), RecordingEvents()
+    CompositeEventLogger(*loggers).emit("http_request", code="")
 
-    assert [hearer.seen for hearer in hearers] == [[("http_request", {"code": ""})]] * 2
+    assert [logger.emitted for logger in loggers] == [[("http_request", {"code": ""})]] * 2
 
 
 # ── the logging of other libraries ──

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from support import fakes
+from support.events import RecordingEvents
 from support.package_sources import ROOT, SOURCES
 
 from otp_service.observability.logging import EVENTS, LINE_FIELDS
@@ -66,4 +66,4 @@ def test_documented_fields_have_no_name_of_a_common_field(event: str) -> None:
 def test_fake_events_reject_a_field_with_the_name_of_a_common_field(name: str) -> None:
     """Every test that records events checks the fields that are built at run time."""
     with pytest.raises((AssertionError, TypeError)):
-        fakes.FakeEvents().emit("http_request", **{name: "x"})
+        RecordingEvents().emit("http_request", **{name: "x"})

@@ -125,10 +125,10 @@ def test_repeated_and_contradictory_reports_change_nothing(harness: Harness) -> 
 def test_report_for_an_expired_verification_is_only_counted(harness: Harness) -> None:
     out_id = sent(harness)
     harness.store.clear()
-    harness.events.seen.clear()
+    harness.events.emitted.clear()
 
     assert take(harness, report(out_id)) == ReportBatchResult(expired=1)
-    assert [name for name, _ in harness.events.seen] == ["delivery_report_batch"]
+    assert [name for name, _ in harness.events.emitted] == ["delivery_report_batch"]
 
 
 def test_report_without_an_authentic_out_id_changes_nothing(harness: Harness) -> None:
@@ -173,7 +173,7 @@ def test_unreadable_item_is_logged_by_field_names_and_types_only(harness: Harnes
     assert take(harness, bad) == ReportBatchResult(malformed=1)
     (facts,) = harness.events.of("report_unreadable")
     assert facts == {"part": "item", "fields": ["phone_number:str", "success:str", "out_id:str"]}
-    assert "secret" not in str(harness.events.seen)
+    assert "secret" not in str(harness.events.emitted)
 
 
 def test_all_unreadable_items_are_counted_and_ten_are_logged(harness: Harness) -> None:
@@ -237,7 +237,7 @@ def test_report_is_logged_without_the_phone_number(harness: Harness) -> None:
     assert facts["provider_code"] == "MOBILE_IN_BLACK"
     (counts,) = harness.events.of("delivery_report_batch")
     assert (counts["updated"], counts["unrecognized"], counts["malformed"]) == (1, 1, 0)
-    assert PHONE[3:] not in str(harness.events.seen)
+    assert PHONE[3:] not in str(harness.events.emitted)
 
 
 # ── inbound SMS ──

@@ -9,8 +9,9 @@ from typing import Any
 import fakeredis
 import pytest
 from support import fakes
+from support.events import RecordingEvents
 from support.fakes import BANK, SHOP, Harness
-from support.phone_in_store import MovableRunner, Quiet
+from support.phone_in_store import MovableRunner
 
 from otp_service.domain.errors import (
     AlreadyVerified,
@@ -99,7 +100,7 @@ class IdempotentCalls:
 @pytest.fixture
 def calls() -> IdempotentCalls:
     client = fakeredis.FakeRedis()
-    store = LossyStore(client, Quiet(), shebang=False)
+    store = LossyStore(client, RecordingEvents(), shebang=False)
     runner = MovableRunner(client, shebang=False)
     store.redis.scripts = runner
     return IdempotentCalls(fakes.harness(store=store), store, runner, client)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from support.deployment import config_text, make_secrets, running_service
-from support.phone_in_store import Quiet
+from support.events import RecordingEvents
 from support.redis_servers import Server, free_port
 from support.store_backends import PATIENT
 
@@ -127,7 +127,7 @@ def test_redis_password_may_start_with_a_byte_order_mark(tmp_path: Path, redis_s
     with redis_server.client() as client:
         client.execute_command("ACL", "SETUSER", "marked", "reset", "on", ">with-a-mark", *server_rules())
     terms = replace(PATIENT, password_file=tmp_path / "password")
-    store = RedisStore(from_url(f"redis://marked@127.0.0.1:{redis_server.port}", terms), Quiet())
+    store = RedisStore(from_url(f"redis://marked@127.0.0.1:{redis_server.port}", terms), RecordingEvents())
 
     assert store.check_health() in {True, False}
     store.close()

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 import redis
-from support.fakes import FakeEvents
+from support.events import RecordingEvents
 from support.phone_in_store import RIGHT, WRONG, new_verification
 from support.redis_servers import redis_binary, running
 from support.service_on_redis import START, StagedRunner
@@ -73,7 +73,7 @@ class Lockout:
     logins: int = 0
 
     def __post_init__(self) -> None:
-        self.store = RedisStore(self.client, FakeEvents())
+        self.store = RedisStore(self.client, RecordingEvents())
         self.runner = StagedRunner(self.client)
         self.store.redis.scripts = self.runner
         self.phone_key = PhoneKey(secrets.token_urlsafe(12), LIMITS)

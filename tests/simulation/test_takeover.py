@@ -29,7 +29,7 @@ from simulation.attacker import (
     parallel,
     spray,
 )
-from support.fakes import FakeEvents
+from support.events import RecordingEvents
 from support.redis_servers import redis_binary, running
 from support.service_on_redis import START, StagedRunner, Timeline
 
@@ -91,7 +91,7 @@ def attack(
 ) -> list[Attacker]:
     """Attack each of *phones* for thirty days; return the attackers."""
     client.flushall()
-    store = RedisStore(client, FakeEvents())
+    store = RedisStore(client, RecordingEvents())
     runner = StagedRunner(client, mutant)
     store.redis.scripts = runner
     timeline = Timeline(runner, tick=60)

@@ -19,7 +19,6 @@ from otp_service.domain.messages import (
     Template,
 )
 from otp_service.domain.phone import Phone
-from otp_service.observability.logging import LINE_FIELDS
 from otp_service.sms.aliyun.signed_request import Signature
 from otp_service.sms.aliyun.sms import AliyunSms
 from otp_service.sms.provider import ProviderResult, RouteHealth
@@ -84,19 +83,6 @@ class RealClock:
 
     def monotonic(self) -> float:
         return time.monotonic()
-
-
-class RecordedEvents:
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, dict[str, object]]] = []
-
-    def emit(self, event: str, **facts: object) -> None:
-        assert not LINE_FIELDS & facts.keys()
-        self.seen.append((event, facts))
-
-    @property
-    def names(self) -> list[str]:
-        return [event for event, _ in self.seen]
 
 
 class MakeProvider(Protocol):

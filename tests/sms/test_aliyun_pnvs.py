@@ -17,10 +17,10 @@ from sms.doubles import (
     NUMBER,
     ManualClock,
     RealClock,
-    RecordedEvents,
     sms,
 )
 from sms.wire import WireServer, response
+from support.events import RecordingEvents
 
 from otp_service.domain.codes import Code, CodeType
 from otp_service.domain.messages import (
@@ -274,7 +274,7 @@ def test_failed_send_is_unknown_not_repeated_and_reveals_nothing(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    events, clock = RecordedEvents(), RealClock()
+    events, clock = RecordingEvents(), RealClock()
     with WireServer(FAILURES[name]) as server:
         routes = [Route("one", made(server.url), (TEMPLATE,))]
         router = SmsRouter(routes=routes, clock=clock, events=events, max_in_flight=1)
@@ -283,7 +283,7 @@ def test_failed_send_is_unknown_not_repeated_and_reveals_nothing(
         assert router.close(5)
         assert len(server.requests) == 1
 
-    printed = caplog.text + repr(outcome) + repr(events.seen)
+    printed = caplog.text + repr(outcome) + repr(events.emitted)
     assert outcome.status is SendStatus.UNKNOWN
     assert [text for text in (NUMBER, CODE, "testSecret") if text in printed] == []
 

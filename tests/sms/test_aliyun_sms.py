@@ -19,10 +19,10 @@ from sms.doubles import (
     MakeProvider,
     ManualClock,
     RealClock,
-    RecordedEvents,
     sms,
 )
 from sms.wire import OK, WireServer, response
+from support.events import RecordingEvents
 
 from otp_service.domain.codes import Code
 from otp_service.domain.messages import FailureCause, SendResult, SendStatus, Template
@@ -282,7 +282,7 @@ def test_no_visible_text_contains_number_or_code(
 
 
 def _send_over(provider: Provider) -> list[object]:
-    events = RecordedEvents()
+    events = RecordingEvents()
     clock = RealClock()
     router = SmsRouter(
         routes=[Route("one", provider, (TEMPLATE,))], clock=clock, events=events, max_in_flight=1
@@ -290,7 +290,7 @@ def _send_over(provider: Provider) -> list[object]:
     with router.permit():
         outcome = router.send(sms(), clock.monotonic() + 5)
     assert router.close(5)
-    return [outcome, events.seen, router.states(), provider]
+    return [outcome, events.emitted, router.states(), provider]
 
 
 def test_breaker_stops_connecting_after_five_resets(make_provider: MakeProvider) -> None:
@@ -300,7 +300,7 @@ def test_breaker_stops_connecting_after_five_resets(make_provider: MakeProvider)
         router = SmsRouter(
             routes=[Route("one", provider, (TEMPLATE,))],
             clock=clock,
-            events=RecordedEvents(),
+            events=RecordingEvents(),
             max_in_flight=2,
         )
         for _ in range(5):

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
-from sms.doubles import ACCEPTED, TEMPLATE, RealClock, RecordedEvents, ScriptedProvider, eventually, sms
+from sms.doubles import ACCEPTED, TEMPLATE, RealClock, ScriptedProvider, eventually, sms
+from support.events import RecordingEvents
 
 from otp_service.domain.errors import ProviderUnavailable
 from otp_service.domain.messages import SendResult, SendStatus, SmsMessage, Template
@@ -56,17 +57,17 @@ def sending() -> Sending:
 
 
 @pytest.fixture
-def events() -> RecordedEvents:
-    return RecordedEvents()
+def events() -> RecordingEvents:
+    return RecordingEvents()
 
 
-def router_of(sending: Sending, events: RecordedEvents, max_in_flight: int) -> SmsRouter:
+def router_of(sending: Sending, events: RecordingEvents, max_in_flight: int) -> SmsRouter:
     routes = [Route("one", sending, (TEMPLATE,))]
     return SmsRouter(routes=routes, clock=RealClock(), events=events, max_in_flight=max_in_flight)
 
 
 @pytest.fixture
-def router(sending: Sending, events: RecordedEvents) -> Iterator[SmsRouter]:
+def router(sending: Sending, events: RecordingEvents) -> Iterator[SmsRouter]:
     router = router_of(sending, events, 3)
     yield router
     sending.released.set()
@@ -122,7 +123,7 @@ def test_unused_permit_is_released(router: SmsRouter) -> None:
     assert all_permits(router)
 
 
-def test_never_more_than_the_permitted_number_at_once(sending: Sending, events: RecordedEvents) -> None:
+def test_never_more_than_the_permitted_number_at_once(sending: Sending, events: RecordingEvents) -> None:
     router = router_of(sending, events, 5)
 
     def ask(_: int) -> int:
@@ -140,13 +141,13 @@ def test_never_more_than_the_permitted_number_at_once(sending: Sending, events: 
 
 
 def test_provider_exception_is_unknown_and_logged_without_its_text(
-    router: SmsRouter, sending: Sending, events: RecordedEvents
+    router: SmsRouter, sending: Sending, events: RecordingEvents
 ) -> None:
     sending.error = ValueError("13800138000")
     outcome = send(router)
 
     assert (outcome.status, outcome.provider_code) == (SendStatus.UNKNOWN, "local.crashed")
-    assert events.seen == [("provider_exception", {"error": "ValueError"})]
+    assert events.emitted == [("provider_exception", {"error": "ValueError"})]
     assert all_permits(router)
 
 
@@ -161,7 +162,7 @@ def test_stopped_thread_releases_its_permit(
     assert all_permits(router)
 
 
-def test_send_after_close_is_refused_and_sends_nothing(sending: Sending, events: RecordedEvents) -> None:
+def test_send_after_close_is_refused_and_sends_nothing(sending: Sending, events: RecordingEvents) -> None:
     router = router_of(sending, events, 1)
     with router.permit():
         assert not router.close(0.01)
@@ -173,7 +174,7 @@ def test_send_after_close_is_refused_and_sends_nothing(sending: Sending, events:
     assert is_full(router)
 
 
-def test_send_permitted_before_close_still_runs(sending: Sending, events: RecordedEvents) -> None:
+def test_send_permitted_before_close_still_runs(sending: Sending, events: RecordingEvents) -> None:
     router = router_of(sending, events, 2)
     with ThreadPoolExecutor(1) as pool:
         with router.permit():
@@ -184,7 +185,7 @@ def test_send_permitted_before_close_still_runs(sending: Sending, events: Record
         assert closing.result()
 
 
-def test_close_waits_for_the_sends_in_flight(sending: Sending, events: RecordedEvents) -> None:
+def test_close_waits_for_the_sends_in_flight(sending: Sending, events: RecordingEvents) -> None:
     router = router_of(sending, events, 2)
     with ThreadPoolExecutor(1) as pool:
         sent = pool.submit(send, router, 60)

@@ -12,10 +12,10 @@ from sms.doubles import (
     UNKNOWN,
     ManualClock,
     RealClock,
-    RecordedEvents,
     ScriptedProvider,
     sms,
 )
+from support.events import RecordingEvents
 
 from otp_service.domain.messages import DeliveryLookup, DeliveryLookupResult, DeliveryLookupStatus
 from otp_service.sms.router import Route, SmsRouter
@@ -41,7 +41,7 @@ def look_up(
             for name, made in zip(names, providers, strict=True)
         ],
         clock=clock,
-        events=RecordedEvents(),
+        events=RecordingEvents(),
     )
     try:
         return router.lookup_delivery(lookup, clock.monotonic() + 5).status
@@ -94,7 +94,7 @@ def test_provider_behind_an_open_breaker_is_not_asked() -> None:
     clock = ManualClock()
     made = ScriptedProvider(UNKNOWN)
     made.found = DeliveryLookupResult(DeliveryLookupStatus.DELIVERED)
-    router = SmsRouter(routes=[Route("first", made, (TEMPLATE,))], clock=clock, events=RecordedEvents())
+    router = SmsRouter(routes=[Route("first", made, (TEMPLATE,))], clock=clock, events=RecordingEvents())
     for _ in range(5):
         with router.permit():
             router.send(sms(), clock.monotonic() + 5)
@@ -122,7 +122,7 @@ def test_lookup_has_a_deadline_and_needs_a_permit() -> None:
     router = made.router = SmsRouter(
         routes=[Route("first", made, (TEMPLATE,))],
         clock=RealClock(),
-        events=RecordedEvents(),
+        events=RecordingEvents(),
         max_in_flight=1,
     )
 
@@ -140,7 +140,7 @@ class Broken(ScriptedProvider):
 
 
 def test_failed_lookup_is_no_answer_and_releases_its_permit() -> None:
-    clock, events = RealClock(), RecordedEvents()
+    clock, events = RealClock(), RecordingEvents()
     router = SmsRouter(
         routes=[Route("first", Broken(ACCEPTED), (TEMPLATE,))], clock=clock, events=events, max_in_flight=1
     )
@@ -149,4 +149,4 @@ def test_failed_lookup_is_no_answer_and_releases_its_permit() -> None:
 
     assert statuses == [DeliveryLookupStatus.NO_ANSWER] * 3
     assert router.lookup_delivery(ABOUT, clock.monotonic() + 5).status is DeliveryLookupStatus.NO_ANSWER
-    assert events.seen == [("provider_exception", {"error": "RuntimeError"})] * 3
+    assert events.emitted == [("provider_exception", {"error": "RuntimeError"})] * 3

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from sms import wire
-from sms.doubles import RealClock, RecordedEvents
+from sms.doubles import RealClock
 from sms.wire import Behave, WireServer, response
 from standardwebhooks import Webhook as Receiver
+from support.events import RecordingEvents
 
 from otp_service.domain.messages import InboundSms
 from otp_service.services.interfaces import InboundSmsForwarder
@@ -25,11 +26,11 @@ INBOUND = InboundSms("sms_1", PHONE, CONTENT, "1069000000", 1_795_421_261.5, "å•
 PAGE = (Path(__file__).parents[2] / "docs" / "webhook.md").read_text(encoding="utf-8")
 
 
-def made(url: str, events: RecordedEvents | None = None) -> InboundSmsWebhook:
+def made(url: str, events: RecordingEvents | None = None) -> InboundSmsWebhook:
     return inbound_sms_webhook(
         url=url,
         secret=SECRET,
-        events=events or RecordedEvents(),
+        events=events or RecordingEvents(),
         clock=RealClock(),
         max_in_flight=1,
         connect_seconds=0.3,
@@ -105,18 +106,18 @@ NOT_FORWARDED = {
 def test_only_a_2xx_in_time_is_forwarded(name: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     behave, reason = NOT_FORWARDED[name]
-    events = RecordedEvents()
+    events = RecordingEvents()
     with WireServer(behave) as server:
         forwarded = made(server.url, events).forward(INBOUND, 0.3)
         assert len(server.requests) == 1
 
     assert forwarded is False
-    assert events.seen == [("inbound_sms_forward_failed", {"reason": reason})]
+    assert events.emitted == [("inbound_sms_forward_failed", {"reason": reason})]
     assert [text for text in (PHONE[3:], CONTENT, SECRET) if text in caplog.text] == []
 
 
 def test_nothing_is_posted_after_the_time_limit() -> None:
-    events = RecordedEvents()
+    events = RecordingEvents()
     with WireServer(wire.answers(response(b""))) as server:
         assert made(server.url, events).forward(INBOUND, 0) is False
         assert server.connections == 0
@@ -125,8 +126,8 @@ def test_nothing_is_posted_after_the_time_limit() -> None:
 
 
 def test_inbound_sms_that_cannot_be_encoded_is_not_forwarded() -> None:
-    events = RecordedEvents()
+    events = RecordingEvents()
     recorder: InboundSmsForwarder = made("http://127.0.0.1:9", events)
 
     assert recorder.forward(replace(INBOUND, sent_at=1e20), 1) is False
-    assert PHONE not in repr(events.seen)
+    assert PHONE not in repr(events.emitted)

@@ -27,7 +27,8 @@ from sms import wire
 from sms.doubles import eventually
 from sms.wire import Behave, WireServer, response
 from support import fakes
-from support.fakes import NOW, SHOP, FakeClock, FakeEvents, purposes, signer
+from support.events import RecordingEvents
+from support.fakes import NOW, SHOP, FakeClock, purposes, signer
 
 from otp_service.domain.crypto import Keyring
 from otp_service.domain.errors import (
@@ -354,7 +355,7 @@ class Scene:
     """A service with one route to *url*, and its state after a request."""
 
     def __init__(self, url: str, case: Case) -> None:
-        self.events = FakeEvents()
+        self.events = RecordingEvents()
         self._redis = fakeredis.FakeRedis(server=fakeredis.FakeServer())
         self._store = RedisStore(self._redis, self.events, shebang=False)
         self._policy = Policy(
@@ -454,7 +455,7 @@ def status_of(result: SendOutcome | OtpError, error: type[OtpError] | None) -> i
 
 def assert_silent(made: Scene, result: SendOutcome | OtpError) -> None:
     """Assert that neither Aliyun's `Message` nor the number in it is revealed."""
-    texts = [repr(result), str(result), repr(made.events.seen)]
+    texts = [repr(result), str(result), repr(made.events.emitted)]
     if isinstance(result, OtpError):
         document = problems.document(result, "r")
         assert document["code"] == result.code

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 from sms import wire
-from sms.doubles import ManualClock, RealClock, RecordedEvents, eventually
+from sms.doubles import ManualClock, RealClock, eventually
 from sms.queue_helpers import (
     DELETED,
     EMPTY,
@@ -22,6 +22,7 @@ from sms.queue_helpers import (
     replies,
 )
 from sms.wire import WireServer, response
+from support.events import RecordingEvents
 
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.domain.reports import UnreadableReports
@@ -41,7 +42,7 @@ from otp_service.sms.aliyun.mns.consumer import (
 BATCH = response(messages_xml(*(message_xml(name.encode(), f"h-{name}") for name in "abc")))
 
 
-class LoggedEvents(RecordedEvents):
+class LoggedEvents(RecordingEvents):
     """Records the logged events, and `queue_read`, which is not logged, separately."""
 
     def __init__(self) -> None:
@@ -108,7 +109,7 @@ def test_message_is_deleted_only_after_it_was_processed() -> None:
         assert order == [(b"a", 0), (b"b", 0), (b"c", 0)]
         (delete,) = made.deleted()
         assert [f"h-{name}".encode() in delete for name in "abc"] == [True, True, True]
-        assert made.events.seen == [("queue_batch", {"queue": "SmsReport", "received": 3, "processed": 3})]
+        assert made.events.emitted == [("queue_batch", {"queue": "SmsReport", "received": 3, "processed": 3})]
 
 
 def raises(_: bytes) -> bool:
@@ -141,7 +142,7 @@ def test_handler_exception_is_logged_by_type_only() -> None:
     with collecting(replies(BATCH, EMPTY), raises) as made:
         made.consumer.drain()
 
-    assert made.events.seen[0] == (
+    assert made.events.emitted[0] == (
         "queue_message_failed",
         {"queue": "SmsReport", "error": "ZeroDivisionError"},
     )
@@ -159,7 +160,7 @@ def test_drain_of_an_empty_queue_succeeds() -> None:
     with collecting(replies(EMPTY), always) as made:
         assert made.consumer.drain()
 
-        assert made.events.seen == []
+        assert made.events.emitted == []
 
 
 def test_drain_ends_with_the_first_error() -> None:
@@ -167,7 +168,7 @@ def test_drain_ends_with_the_first_error() -> None:
         assert not made.consumer.drain()
 
         facts = {"queue": "SmsReport", "call": "receive", "code": "QueueNotExist"}
-        assert made.events.seen == [("queue_error", facts)]
+        assert made.events.emitted == [("queue_error", facts)]
 
 
 def test_failures_back_off_exponentially_up_to_a_maximum() -> None:
@@ -186,7 +187,7 @@ def test_error_is_logged_once_per_code_and_recovery_once() -> None:
     with collecting(replies(*failures), always, stop) as made:
         made.consumer.run()
 
-    assert [(name, facts.get("code")) for name, facts in made.events.seen] == [
+    assert [(name, facts.get("code")) for name, facts in made.events.emitted] == [
         ("queue_error", "http_500"),
         ("queue_error", "http_503"),
         ("queue_restored", None),
@@ -221,7 +222,9 @@ def test_failed_delete_backs_off() -> None:
         made.consumer.run()
 
     assert stop.waits == [0.5]
-    assert made.events.seen == [("queue_error", {"queue": "SmsReport", "call": "delete", "code": "http_500"})]
+    assert made.events.emitted == [
+        ("queue_error", {"queue": "SmsReport", "call": "delete", "code": "http_500"})
+    ]
 
 
 def test_success_resets_the_backoff() -> None:
@@ -261,7 +264,7 @@ def test_slow_batch_is_abandoned_before_its_messages_come_again() -> None:
     with collecting(replies(BATCH, DELETED), slowly, RecordedStop(1), clock) as made:
         made.consumer.run()
 
-    assert made.events.seen == [("queue_batch", {"queue": "SmsReport", "received": 3, "processed": 1})]
+    assert made.events.emitted == [("queue_batch", {"queue": "SmsReport", "received": 3, "processed": 1})]
 
 
 def test_stop_lets_the_message_in_progress_finish() -> None:
@@ -319,8 +322,8 @@ def test_backoff_never_exceeds_its_maximum() -> None:
 # ── the message handler ──
 
 
-def handler(process: Callable[[bytes, float], ReportBatchResult]) -> tuple[MessageHandler, RecordedEvents]:
-    events = RecordedEvents()
+def handler(process: Callable[[bytes, float], ReportBatchResult]) -> tuple[MessageHandler, RecordingEvents]:
+    events = RecordingEvents()
     return MessageHandler(process=process, clock=ManualClock(), events=events), events
 
 
@@ -352,4 +355,4 @@ def test_invalid_message_is_logged_and_can_be_deleted() -> None:
 
     made, events = handler(process)
     assert made(b"nonsense")
-    assert events.seen == [("queue_message_invalid", {"bytes": 8})]
+    assert events.emitted == [("queue_message_invalid", {"bytes": 8})]

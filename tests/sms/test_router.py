@@ -14,11 +14,11 @@ from sms.doubles import (
     TEMPLATE,
     UNKNOWN,
     ManualClock,
-    RecordedEvents,
     ScriptedProvider,
     refusal,
     sms,
 )
+from support.events import RecordingEvents
 
 from otp_service.domain.errors import ProviderUnavailable
 from otp_service.domain.messages import FailureCause, SendResult, SendStatus, SmsMessage, Template
@@ -34,7 +34,7 @@ class Stage:
 
     def __init__(self, *routes: Route, max_in_flight: int = 4) -> None:
         self.clock = ManualClock()
-        self.events = RecordedEvents()
+        self.events = RecordingEvents()
         self.router = SmsRouter(
             routes=routes, clock=self.clock, events=self.events, max_in_flight=max_in_flight
         )
@@ -204,7 +204,7 @@ def test_account_error_suspends_the_route_for_a_minute() -> None:
         (FailureCause.ACCOUNT, "local.route_paused"),
     ]
     assert len(provider.sent) == 2
-    assert [(event, facts["template_code"]) for event, facts in stage.events.seen] == [
+    assert [(event, facts["template_code"]) for event, facts in stage.events.emitted] == [
         ("route_suspended", "*")
     ]
 
@@ -232,7 +232,7 @@ def test_template_error_suspends_only_the_template() -> None:
 
     assert (paused.cause, paused.provider_code) == (FailureCause.ACCOUNT, "local.route_paused")
     assert len(provider.sent) == 3
-    assert [(event, facts["template_code"]) for event, facts in stage.events.seen] == [
+    assert [(event, facts["template_code"]) for event, facts in stage.events.emitted] == [
         ("route_suspended", TEMPLATE.template_code)
     ]
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 from sms import wire
-from sms.doubles import CODE, MAINLAND, NUMBER, ManualClock, RealClock, RecordedEvents, sms
+from sms.doubles import CODE, MAINLAND, NUMBER, ManualClock, RealClock, sms
 from sms.wire import Behave, WireServer, response
 from standardwebhooks import Webhook as Receiver
 from standardwebhooks import WebhookVerificationError
+from support.events import RecordingEvents
 
 from otp_service.domain.messages import (
     DeliveryLookup,
@@ -252,7 +253,7 @@ WIRES: dict[str, tuple[Behave, SendStatus | FailureCause]] = {
 def test_failed_post_is_not_repeated_and_reveals_nothing(name: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     behave, meaning = WIRES[name]
-    events, clock = RecordedEvents(), RealClock()
+    events, clock = RecordingEvents(), RealClock()
     with WireServer(behave) as server:
         provider = made(f"{server.url}/otp")
         router = SmsRouter(
@@ -263,7 +264,7 @@ def test_failed_post_is_not_repeated_and_reveals_nothing(name: str, caplog: pyte
         assert router.close(5)
         assert (len(server.requests), server.connections) == (1, 1)
 
-    printed = caplog.text + repr([outcome, events.seen, provider])
+    printed = caplog.text + repr([outcome, events.emitted, provider])
     assert (outcome.cause or outcome.status) == meaning
     assert [text for text in (NUMBER, CODE, SECRET, SECRET[6:]) if text in printed] == []
 

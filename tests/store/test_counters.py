@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from support import fakes
-from support.phone_in_store import CLIENT, Phone, Quiet
+from support.events import RecordingEvents
+from support.phone_in_store import CLIENT, Phone
 from support.store_backends import Backend
 
 from otp_service.domain.errors import StoreUnavailable
@@ -30,17 +31,17 @@ def clock() -> fakes.FakeClock:
 
 
 @pytest.fixture
-def events() -> Quiet:
-    return Quiet()
+def events() -> RecordingEvents:
+    return RecordingEvents()
 
 
 @pytest.fixture
-def usage_counters(phone: Phone, clock: fakes.FakeClock, events: Quiet) -> RedisUsageCounters:
+def usage_counters(phone: Phone, clock: fakes.FakeClock, events: RecordingEvents) -> RedisUsageCounters:
     return RedisUsageCounters(phone.store.redis.run_scripts, limits=LIMITS, clock=clock, events=events)
 
 
 @pytest.fixture
-def other(phone: Phone, clock: fakes.FakeClock, events: Quiet) -> RedisUsageCounters:
+def other(phone: Phone, clock: fakes.FakeClock, events: RecordingEvents) -> RedisUsageCounters:
     """The usage counters of another process."""
     return RedisUsageCounters(phone.store.redis.run_scripts, limits=LIMITS, clock=clock, events=events)
 
@@ -135,7 +136,7 @@ def test_windows_of_idle_ips_are_dropped(usage_counters: RedisUsageCounters, clo
 
 
 def test_wrong_codes_raise_the_level_in_all_processes(
-    usage_counters: RedisUsageCounters, other: RedisUsageCounters, events: Quiet
+    usage_counters: RedisUsageCounters, other: RedisUsageCounters, events: RecordingEvents
 ) -> None:
     levels = []
     for _ in range(3):
@@ -147,7 +148,7 @@ def test_wrong_codes_raise_the_level_in_all_processes(
 
     assert levels == [(0, 0), (1, 1), (2, 2)]
     assert [
-        facts["alarm_level"] for name, facts in events.seen if name == "global_failure_level_changed"
+        facts["alarm_level"] for name, facts in events.emitted if name == "global_failure_level_changed"
     ] == [1, 1, 2, 2]
 
 
@@ -205,7 +206,9 @@ def test_verified_phones_leave_the_ip_log(phone: Phone, usage_counters: RedisUsa
     )
 
 
-def test_record_only_guard_emits_what_it_would_do(usage_counters: RedisUsageCounters, events: Quiet) -> None:
+def test_record_only_guard_emits_what_it_would_do(
+    usage_counters: RedisUsageCounters, events: RecordingEvents
+) -> None:
     limits = ConversionLimits(min_unverified=3, max_unverified_ratio=0.5, block_multiplier=2)
     scope = ConversionScope("country", f"country:{secrets.token_urlsafe(4)}", limits)
     actions = []
@@ -214,13 +217,13 @@ def test_record_only_guard_emits_what_it_would_do(usage_counters: RedisUsageCoun
             usage_counters.record_send([scope])
         usage_counters.write()
         actions.append(
-            [facts["action"] for name, facts in events.seen if name == "pumping_guard_state_changed"]
+            [facts["action"] for name, facts in events.emitted if name == "pumping_guard_state_changed"]
         )
     for _ in range(20):
         usage_counters.record_approval("t" * 16, 0, None, [scope])
     usage_counters.write()
 
-    emitted = [facts["action"] for name, facts in events.seen if name == "pumping_guard_state_changed"]
+    emitted = [facts["action"] for name, facts in events.emitted if name == "pumping_guard_state_changed"]
     assert actions == [[], ["challenge"], ["challenge", "block"]]
     assert emitted == ["challenge", "block", "none"]
 
@@ -372,7 +375,7 @@ def test_closing_writes_the_rest(usage_counters: RedisUsageCounters, phone: Phon
 
 
 def test_bug_in_one_write_ends_neither_the_thread_nor_its_close(
-    phone: Phone, clock: fakes.FakeClock, events: Quiet
+    phone: Phone, clock: fakes.FakeClock, events: RecordingEvents
 ) -> None:
     from sms.doubles import eventually  # noqa: PLC0415 - shared with another room's tests
 
@@ -392,7 +395,7 @@ def test_bug_in_one_write_ends_neither_the_thread_nor_its_close(
     assert eventually(lambda: phone.client.exists(f"otp:misses:{{{quota.ip_hash}}}"))
     pending.append(unreadable)
     usage_counters.close()
-    (first, facts), second = events.seen
+    (first, facts), second = events.emitted
     assert first == second[0] == "unhandled_exception"
     assert (facts["endpoint"], facts["error"]) == ("usage_counters", "ValueError")
 
@@ -412,7 +415,9 @@ class Broken:
         return self._works(calls)
 
 
-def test_store_failure_loses_counts_and_raises_nothing(clock: fakes.FakeClock, events: Quiet) -> None:
+def test_store_failure_loses_counts_and_raises_nothing(
+    clock: fakes.FakeClock, events: RecordingEvents
+) -> None:
     broken = Broken()
     usage_counters = RedisUsageCounters(broken.write, limits=LIMITS, clock=clock, events=events)
     quota = an_ip_quota()
@@ -425,17 +430,17 @@ def test_store_failure_loses_counts_and_raises_nothing(clock: fakes.FakeClock, e
     assert admitted(usage_counters, quota, 20) == 6
 
 
-def test_outage_without_lost_counts_emits_nothing(clock: fakes.FakeClock, events: Quiet) -> None:
+def test_outage_without_lost_counts_emits_nothing(clock: fakes.FakeClock, events: RecordingEvents) -> None:
     usage_counters = RedisUsageCounters(Broken().write, limits=LIMITS, clock=clock, events=events)
     for _ in range(5):
         usage_counters.write()
     usage_counters.close()
 
-    assert events.seen == []
+    assert events.emitted == []
 
 
 def test_lost_counts_are_emitted_once_after_the_outage(
-    phone: Phone, clock: fakes.FakeClock, events: Quiet
+    phone: Phone, clock: fakes.FakeClock, events: RecordingEvents
 ) -> None:
     broken = Broken(phone.store.redis.run_scripts)
     broken.is_down = True
@@ -445,23 +450,23 @@ def test_lost_counts_are_emitted_once_after_the_outage(
         usage_counters.record_failure()
         usage_counters.write()
         usage_counters.write()
-    during = list(events.seen)
+    during = list(events.emitted)
     broken.is_down = False
     usage_counters.write()
     usage_counters.write()
 
     assert during == []
-    assert events.seen == [("counter_flush_failed", {"entries": 4})]
+    assert events.emitted == [("counter_flush_failed", {"entries": 4})]
 
 
 def test_lost_counts_are_emitted_when_the_process_ends_during_the_outage(
-    clock: fakes.FakeClock, events: Quiet
+    clock: fakes.FakeClock, events: RecordingEvents
 ) -> None:
     usage_counters = RedisUsageCounters(Broken().write, limits=LIMITS, clock=clock, events=events)
     usage_counters.record_failure()
     usage_counters.close()
 
-    assert events.seen == [("counter_flush_failed", {"entries": 1})]
+    assert events.emitted == [("counter_flush_failed", {"entries": 1})]
 
 
 def test_every_counter_key_has_a_ttl(

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.phone_in_store import CLIENT, Quiet, new_verification
+from support.events import RecordingEvents
+from support.phone_in_store import CLIENT, new_verification
 from support.redis_servers import closed_port
 
 from otp_service.domain.codes import CodeType
@@ -78,7 +79,7 @@ BACKGROUND_EVENTS = {
 def test_unreachable_store_raises_store_unavailable_without_details(
     call: Callable[[RedisStore], Any],
 ) -> None:
-    events = Quiet()
+    events = RecordingEvents()
     store = RedisStore(client_from_url(f"redis://127.0.0.1:{closed_port()}/0"), events)
 
     with pytest.raises(StoreUnavailable) as failure:
@@ -86,10 +87,10 @@ def test_unreachable_store_raises_store_unavailable_without_details(
 
     assert failure.value.__cause__ is None
     assert failure.value.__suppress_context__
-    assert [event for event in events.seen if event[0] != "redis_roundtrip"] == BACKGROUND_EVENTS.get(
+    assert [event for event in events.emitted if event[0] != "redis_roundtrip"] == BACKGROUND_EVENTS.get(
         call, [("redis_error", {"kind": "ConnectionError"})]
     )
-    assert events.seen[-1][0] == "redis_roundtrip"
+    assert events.emitted[-1][0] == "redis_roundtrip"
 
 
 def test_every_store_call_is_tested() -> None:

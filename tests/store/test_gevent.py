@@ -24,13 +24,13 @@ OF_THE_STORE = """
 from gevent import monkey
 monkey.patch_all()
 import json, os, sys, time
-from support.phone_in_store import Quiet
+from support.events import RecordingEvents
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.store.client import RedisOptions, from_url
 from otp_service.store.verifications import RedisStore
 
 options = RedisOptions(read_timeout=float(sys.argv[2]))
-store = RedisStore(from_url(f"redis://127.0.0.1:{sys.argv[1]}", options), Quiet())
+store = RedisStore(from_url(f"redis://127.0.0.1:{sys.argv[1]}", options), RecordingEvents())
 began = time.monotonic()
 try:
     store.unlock("t" * 16)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from faults.redis_process import running_redis
-from support.phone_in_store import Quiet
+from support.events import RecordingEvents
 from support.redis_servers import closed_port, redis_binary, running
 
 from otp_service.domain.errors import StoreUnavailable
@@ -19,8 +19,8 @@ NOTHING = Call("global_failures", [keys.global_failures(1)], [0, 0])
 LOUD = {"redis_outage", "redis_error"}
 
 
-def loud(events: Quiet) -> list[tuple[str, object, object]]:
-    return [(name, facts.get("state"), facts.get("job")) for name, facts in events.seen if name in LOUD]
+def loud(events: RecordingEvents) -> list[tuple[str, object, object]]:
+    return [(name, facts.get("state"), facts.get("job")) for name, facts in events.emitted if name in LOUD]
 
 
 def failing(store: RedisStore, times: int) -> None:
@@ -31,7 +31,7 @@ def failing(store: RedisStore, times: int) -> None:
 
 
 def test_idle_service_logs_two_lines_for_an_outage() -> None:
-    events = Quiet()
+    events = RecordingEvents()
     with running_redis(redis_binary()) as keeper:
         store = RedisStore(client_from_url(f"redis://127.0.0.1:{keeper.port}/0"), events)
         keeper.kill()
@@ -44,11 +44,11 @@ def test_idle_service_logs_two_lines_for_an_outage() -> None:
 
     assert during == [("redis_outage", "began", "counters")]
     assert loud(events) == [*during, ("redis_outage", "ended", "readiness")]
-    assert len([name for name, _ in events.seen if name == "background_redis_error"]) == 10
+    assert len([name for name, _ in events.emitted if name == "background_redis_error"]) == 10
 
 
 def test_call_of_the_api_logs_each_failure_of_its_own() -> None:
-    events = Quiet()
+    events = RecordingEvents()
     store = RedisStore(client_from_url(f"redis://127.0.0.1:{closed_port()}/0"), events)
     failing(store, 1)
     for _ in range(2):
@@ -59,7 +59,7 @@ def test_call_of_the_api_logs_each_failure_of_its_own() -> None:
 
 
 def test_store_of_a_report_worker_logs_an_outage_and_not_each_report() -> None:
-    events = Quiet()
+    events = RecordingEvents()
     store = RedisStore(client_from_url(f"redis://127.0.0.1:{closed_port()}/0"), events, job="reports")
     for _ in range(3):
         with pytest.raises(StoreUnavailable):
@@ -69,7 +69,7 @@ def test_store_of_a_report_worker_logs_an_outage_and_not_each_report() -> None:
 
 
 def test_unsuitable_store_is_an_outage_only_for_readiness() -> None:
-    events = Quiet()
+    events = RecordingEvents()
     with running(redis_binary(), "--maxmemory-policy", "allkeys-lru") as server, server.client() as client:
         store = RedisStore(client_from_url(server.url), events)
         for _ in range(3):
@@ -83,11 +83,11 @@ def test_unsuitable_store_is_an_outage_only_for_readiness() -> None:
 
 
 def test_end_of_an_outage_has_its_duration() -> None:
-    events, now = Quiet(), iter([100.0, 190.4])
+    events, now = RecordingEvents(), iter([100.0, 190.4])
     outages = Outages(events, lambda: next(now))
     outages.failed("counters", "TimeoutError")
     outages.failed("counters", "TimeoutError")
     outages.succeeded("counters")
     outages.succeeded("counters")
 
-    assert events.seen[-1] == ("redis_outage", {"state": "ended", "job": "counters", "seconds": 90})
+    assert events.emitted[-1] == ("redis_outage", {"state": "ended", "job": "counters", "seconds": 90})

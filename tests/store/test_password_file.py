@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.phone_in_store import Quiet
+from support.events import RecordingEvents
 from support.redis_clusters import run_command
 from support.redis_sentinels import running_sentinels
 from support.redis_servers import Server, redis_binary, running
@@ -39,7 +39,9 @@ def file(tmp_path: Path) -> Path:
 def stores(server: Server, file: Path) -> list[RedisStore]:
     """Three clients that have not connected yet."""
     url = f"redis://{USER}:of-no-use@127.0.0.1:{server.port}"
-    return [RedisStore(from_url(url, replace(PATIENT, password_file=file)), Quiet()) for _ in range(3)]
+    return [
+        RedisStore(from_url(url, replace(PATIENT, password_file=file)), RecordingEvents()) for _ in range(3)
+    ]
 
 
 def test_password_is_rotated_without_a_refused_call(
@@ -73,7 +75,7 @@ def test_password_of_the_default_user_may_be_in_a_file(server: Server, file: Pat
     run_command(server, "CONFIG", "SET", "requirepass", "first")
 
     RedisStore(
-        from_url(f"redis://127.0.0.1:{server.port}", replace(PATIENT, password_file=file)), Quiet()
+        from_url(f"redis://127.0.0.1:{server.port}", replace(PATIENT, password_file=file)), RecordingEvents()
     ).check_health()
 
 
@@ -83,6 +85,6 @@ def test_sentinels_may_require_a_password_too(file: Path) -> None:
         run_command(watched.sentinels[0], "ACL", "SETUSER", "default", "off")
         known = replace(PATIENT, sentinel_username=USER, sentinel_password_file=file)
 
-        RedisStore(from_url(watched.url(), known), Quiet()).check_health()
+        RedisStore(from_url(watched.url(), known), RecordingEvents()).check_health()
         with pytest.raises(StoreUnavailable):
-            RedisStore(from_url(watched.url(), PATIENT), Quiet()).check_health()
+            RedisStore(from_url(watched.url(), PATIENT), RecordingEvents()).check_health()

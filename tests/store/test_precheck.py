@@ -6,7 +6,8 @@ import secrets
 from dataclasses import replace
 
 import pytest
-from support.phone_in_store import CLIENT, Phone, Quiet, make_phone
+from support.events import RecordingEvents
+from support.phone_in_store import CLIENT, Phone, make_phone
 from support.store_backends import Backend
 
 from otp_service.domain.errors import CooldownActive, LimitReached, StoreUnavailable
@@ -242,7 +243,10 @@ def readings(phone: Phone, prefix: ConversionScope, times: int) -> list[int]:
 
 def verified(phone: Phone, prefix: ConversionScope, count: int) -> None:
     usage_counters = RedisUsageCounters(
-        phone.store.redis.run_scripts, limits=GlobalFailureLimits(), clock=SystemClock(), events=Quiet()
+        phone.store.redis.run_scripts,
+        limits=GlobalFailureLimits(),
+        clock=SystemClock(),
+        events=RecordingEvents(),
     )
     for _ in range(count):
         usage_counters.record_approval("t" * 16, 0, None, [prefix])

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from support import fakes
+from support.events import RecordingEvents
 from support.redis_servers import Server
 
 from otp_service.services.verification import VerificationService
@@ -38,7 +39,7 @@ def test_request_blocks_on_three_round_trips_and_verify_on_one(
     redis_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     round_trips_of = Counter(monkeypatch).of
-    h = fakes.harness(store=RedisStore(client_from_url(redis_server.url), fakes.FakeEvents()))
+    h = fakes.harness(store=RedisStore(client_from_url(redis_server.url), RecordingEvents()))
     service: VerificationService = h.service
     sent = service.request(fakes.SHOP, PHONE, purpose="login")  # loads the scripts
     vid = sent.verification_id

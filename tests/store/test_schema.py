@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from support.phone_in_store import Quiet
+from support.events import RecordingEvents
 from support.redis_clusters import eventually
 from support.redis_servers import Server
 from support.store_backends import Backend
@@ -35,22 +35,22 @@ def no_version_in_use(backend: Backend) -> Iterator[None]:
 
 
 @pytest.fixture
-def release(backend: Backend) -> Callable[[SchemaVersion], tuple[RedisClient, Quiet]]:
+def release(backend: Backend) -> Callable[[SchemaVersion], tuple[RedisClient, RecordingEvents]]:
     """Return a process of the release with a schema version, and its events."""
 
-    def start(version: SchemaVersion, job: str = "") -> tuple[RedisClient, Quiet]:
-        events = Quiet()
+    def start(version: SchemaVersion, job: str = "") -> tuple[RedisClient, RecordingEvents]:
+        events = RecordingEvents()
         servers = backend.servers or backend.client
         return RedisClient(servers, events, shebang=backend.shebang, schema=version, job=job), events
 
     return start
 
 
-Release = Callable[..., tuple[RedisClient, Quiet]]
+Release = Callable[..., tuple[RedisClient, RecordingEvents]]
 
 
-def schema_warnings(events: Quiet) -> list[dict[str, object]]:
-    return [facts for name, facts in events.seen if name == "store_schema_newer"]
+def schema_warnings(events: RecordingEvents) -> list[dict[str, object]]:
+    return [facts for name, facts in events.emitted if name == "store_schema_newer"]
 
 
 def probe(client: RedisClient) -> None:
@@ -121,12 +121,12 @@ def test_process_that_cannot_read_a_newer_version_rejects_every_call(
     for _ in range(3):
         with pytest.raises(StoreSchemaNewer):
             probe(older)
-    before = len(events.seen)
+    before = len(events.emitted)
     with pytest.raises(StoreUnavailable) as rejection:
         older.run_scripts([SOME_CALL])
 
     assert rejection.value.members() == {"retry_after": 2}, "callers do not learn why"
-    assert len(events.seen) == before, "nothing was sent to Redis"
+    assert len(events.emitted) == before, "nothing was sent to Redis"
     with pytest.raises(StoreSchemaNewer):
         older.run_counter_scripts([SOME_CALL])
     assert schema_warnings(events) == [{"schema": 3, "oldest_schema": 2, "own_schema": 1}]
@@ -209,7 +209,7 @@ def test_this_release_can_run_together_with_itself() -> None:
 
 def test_background_work_checks_every_few_seconds() -> None:
     now = [100.0]
-    guard = SchemaGuard(Quiet(), monotonic=lambda: now[0])
+    guard = SchemaGuard(RecordingEvents(), monotonic=lambda: now[0])
     due = [guard.is_due]
     guard.call()
     for seconds in (0, schema.CHECK_SECONDS - 1, 1):

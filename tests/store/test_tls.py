@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from support.phone_in_store import Quiet
+from support.events import RecordingEvents
 from support.redis_clusters import running_cluster
 from support.redis_sentinels import NAME, running_sentinel
 from support.redis_servers import Server, free_port, redis_binary, running, skip_or_fail
@@ -91,7 +91,7 @@ def options(ours: Authority, port: int) -> list[str]:
 
 
 def check(url: str, terms: RedisOptions) -> None:
-    RedisStore(from_url(url, terms), Quiet()).check_health()
+    RedisStore(from_url(url, terms), RecordingEvents()).check_health()
 
 
 def test_configured_authority_is_trusted_and_no_other(ours: Authority, tmp_path: Path) -> None:

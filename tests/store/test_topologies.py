@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from support.deployment import config_text, make_secrets
-from support.phone_in_store import Quiet
+from support.events import RecordingEvents
 from support.redis_clusters import Cluster, run_command
 from support.redis_sentinels import Watched, running_sentinels
 from support.redis_servers import Server, free_port, redis_binary
@@ -67,7 +67,7 @@ def test_check_config_accepts_a_valid_configuration(config: Callable[..., str], 
 def test_readiness_and_check_config_see_the_version_of_a_newer_release(
     config: Callable[..., str], url: str
 ) -> None:
-    events = Quiet()
+    events = RecordingEvents()
     store = RedisStore(from_url(url, PATIENT), events)
     store.check_health()
     in_use = store.redis.run_commands([("GET", keys.schema())])
@@ -79,7 +79,7 @@ def test_readiness_and_check_config_see_the_version_of_a_newer_release(
     store.check_health()
 
     assert in_use == [b"%d %d" % (schema.STORE_SCHEMA, schema.OLDEST_COMPATIBLE_SCHEMA)]
-    assert [name for name, _ in events.seen if name != "redis_roundtrip"] == ["store_schema_newer"]
+    assert [name for name, _ in events.emitted if name != "redis_roundtrip"] == ["store_schema_newer"]
     assert result.exit_code == 1
     assert "store_schema_newer: schema 9, ours is 1" in result.stderr
 

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
-from support.phone_in_store import CLIENT, RIGHT, WRONG, Phone, Quiet, make_phone, new_verification
+from support.events import RecordingEvents
+from support.phone_in_store import CLIENT, RIGHT, WRONG, Phone, make_phone, new_verification
 from support.redis_clusters import eventually, is_in_step
 from support.redis_servers import Server, redis_binary, running, valkey_binary
 from support.store_backends import PATIENT
@@ -64,8 +65,8 @@ def submit(phone: Phone, verification: Verification, digest: bytes, call: bytes)
 
 
 def kinds(phone: Phone) -> list[object]:
-    assert isinstance(phone.store.redis._events, Quiet)
-    return [facts["kind"] for event, facts in phone.store.redis._events.seen if event == "redis_error"]
+    assert isinstance(phone.store.redis._events, RecordingEvents)
+    return [facts["kind"] for event, facts in phone.store.redis._events.emitted if event == "redis_error"]
 
 
 def test_every_call_succeeds_with_a_replica(pair: Pair) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from support.events import RecordingEvents
 from support.recording_store import RecordingPages, RecordingStore
 
 from otp_service.domain.clients import Client, Clients, key_digest
@@ -34,7 +35,6 @@ from otp_service.domain.risk import (
     ClientIpQuota,
     ConversionScope,
 )
-from otp_service.observability.logging import LINE_FIELDS
 from otp_service.services.hosted_pages import HostedPages
 from otp_service.services.verification import VerificationService
 from otp_service.web.api.request_log import CurrentRequestLog
@@ -81,20 +81,6 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         self.time += seconds
         self.ticks += seconds
-
-
-class FakeEvents:
-    """Records every event."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, dict[str, object]]] = []
-
-    def emit(self, event: str, **facts: object) -> None:
-        assert not LINE_FIELDS & facts.keys()
-        self.seen.append((event, facts))
-
-    def of(self, event: str) -> list[dict[str, object]]:
-        return [facts for name, facts in self.seen if name == event]
 
 
 @dataclass
@@ -200,7 +186,7 @@ class Harness:
     """A real VerificationService with fakes, and the fakes."""
 
     clock: FakeClock
-    events: FakeEvents
+    events: RecordingEvents
     store: RecordingStore
     sender: FakeSender
     usage_counters: FakeCounters
@@ -230,7 +216,7 @@ def harness(
 ) -> Harness:
     """Return a service for *clients* (a shop and a bank); *limits* are those of a code."""
     chosen = clients or (SHOP, BANK)
-    clock, events, sender = FakeClock(), FakeEvents(), FakeSender()
+    clock, events, sender = FakeClock(), RecordingEvents(), FakeSender()
     store = store or RecordingStore(clock)
     usage_counters, challenges = FakeCounters(), FakeChallenges() if challenges is USUAL else challenges
     keyring = keyring or Keyring(

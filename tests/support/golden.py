@@ -25,6 +25,7 @@ import pytest
 import redis
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from support import fakes, service_on_redis
+from support.events import RecordingEvents
 from support.recording_store import RecordingStore
 from support.redis_servers import redis_binary, running
 
@@ -241,7 +242,7 @@ def replies_of_phones() -> Steps:
         keyring=KEYRING,
         store=RecordingStore(clock),
         clock=clock,
-        events=fakes.FakeEvents(),
+        events=RecordingEvents(),
         parser=AliyunReportParser(),
         forwarder=replies,
     )
@@ -354,7 +355,7 @@ class Ground:
         client.flushall()
         self.client = client
         self.clock = FixedClock()
-        events = fakes.FakeEvents()
+        events = RecordingEvents()
         self.runner = service_on_redis.StagedRunner(client)
         self.store = RedisStore(client, events)
         self.store.redis.scripts = self.runner

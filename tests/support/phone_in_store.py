@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import redis
+from support.events import RecordingEvents
 
 from otp_service.domain.codes import CodeType
 from otp_service.domain.limits import Budget, PhoneLimits
@@ -18,7 +19,6 @@ from otp_service.domain.verification import (
     SendResultRecord,
     Verification,
 )
-from otp_service.observability.logging import LINE_FIELDS
 from otp_service.store import scripts
 from otp_service.store.backend import RedisBackend, ReplicationWait
 from otp_service.store.verifications import RedisStore
@@ -27,17 +27,6 @@ RIGHT, WRONG = b"r" * 16, b"w" * 16
 CLIENT = "shop"
 LIMITS = PhoneLimits(untrusted_send_ratio=1, untrusted_failure_ratio=1)
 """Untrusted calls may use all of each limit. The reserve for trusted ones: tests/store/test_trust.py."""
-
-
-class Quiet:
-    """An EventLogger that records its events."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[str, dict[str, object]]] = []
-
-    def emit(self, event: str, **facts: object) -> None:
-        assert not LINE_FIELDS & facts.keys()
-        self.seen.append((event, facts))
 
 
 class MovableRunner(scripts.ScriptRunner):
@@ -142,7 +131,7 @@ def make_phone(
     wait: ReplicationWait | None = None,
 ) -> Phone:
     """Return a phone without state. Tests inspect Redis through *client*; the store works on *servers*."""
-    store = RedisStore(servers or client, Quiet(), shebang=shebang, wait=wait)
+    store = RedisStore(servers or client, RecordingEvents(), shebang=shebang, wait=wait)
     runner = MovableRunner(servers or client, shebang=shebang, wait=wait)
     store.redis.scripts = runner
     return Phone(store, client, runner, PhoneKey(secrets.token_urlsafe(12), LIMITS))

@@ -15,7 +15,8 @@ from itertools import count
 
 import redis
 from support import fakes
-from support.fakes import FakeChallenges, FakeEvents, FakeSender
+from support.events import RecordingEvents
+from support.fakes import FakeChallenges, FakeSender
 
 from otp_service.domain.clients import Client
 from otp_service.domain.crypto import Keyring
@@ -136,7 +137,7 @@ class Stage(Timeline):
     usage_counters: RedisUsageCounters = field(kw_only=True)
     sender: FakeSender = field(kw_only=True)
     challenges: FakeChallenges = field(kw_only=True)
-    events: FakeEvents = field(kw_only=True)
+    events: RecordingEvents = field(kw_only=True)
     client: redis.Redis = field(kw_only=True)
     verified: list[str] = field(default_factory=list)
 
@@ -166,7 +167,12 @@ class Stage(Timeline):
 def build(client: redis.Redis, risk: RiskPolicy, keyring: Keyring | None = None) -> Stage:
     """Return a stage on its own server, with two clients that send to two countries."""
     keyring = keyring or Keyring({"k1": secrets.token_bytes(32)}, "k1", secrets.token_bytes(32))
-    clock, events, sender, challenges = fakes.FakeClock(START), FakeEvents(), FakeSender(), FakeChallenges()
+    clock, events, sender, challenges = (
+        fakes.FakeClock(START),
+        RecordingEvents(),
+        FakeSender(),
+        FakeChallenges(),
+    )
     runner = StagedRunner(client)
     store = RedisStore(client, events)
     store.redis.scripts = runner

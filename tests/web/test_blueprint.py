@@ -237,7 +237,7 @@ def test_no_event_of_a_verification_contains_phone_code_or_proof(web_app: WebApp
     web_app.post("/otp/redeem", {"proof": proof, "purpose": "login"})
     web_app.verify(UNKNOWN_ID, "odd")
 
-    events = repr(web_app.harness.events.seen)
+    events = repr(web_app.harness.events.emitted)
 
     assert "13800138000" not in events
     assert web_app.harness.sender.last_code not in events
@@ -294,7 +294,7 @@ def test_one_application_can_have_two_blueprints() -> None:
 
     app.test_client().post("/b/otp/status")
 
-    assert first.harness.events.seen == []
+    assert first.harness.events.emitted == []
     assert len(second.harness.events.of("http_request")) == 1
 
 

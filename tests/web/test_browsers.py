@@ -10,6 +10,7 @@ from typing import Any
 import fakeredis
 import pytest
 from support import fakes
+from support.events import RecordingEvents
 from support.service_on_redis import StagedRunner, Timeline
 from web.web_app import PHONE, WebApp, open_web_app, problem
 
@@ -91,7 +92,7 @@ def numbers_seen(*, is_busy: bool) -> dict[str, dict[str, tuple[int, int | None]
     A busy phone has had SMS requested by strangers before.
     """
     redis = fakeredis.FakeRedis()
-    store = RedisStore(redis, fakes.FakeEvents(), shebang=False)
+    store = RedisStore(redis, RecordingEvents(), shebang=False)
     harness = fakes.harness(SHOP, store=store)
     store.redis.scripts = runner = StagedRunner(redis, shebang=False)
     time, web_app = Timeline(runner, harness.clock), open_web_app(harness)

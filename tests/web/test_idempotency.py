@@ -8,7 +8,7 @@ from itertools import permutations
 import fakeredis
 import pytest
 from support import fakes
-from support.fakes import FakeEvents
+from support.events import RecordingEvents
 from web.web_app import PHONE, WebApp, open_web_app, pointers, problem
 
 from otp_service.store.verifications import RedisStore
@@ -23,7 +23,7 @@ def redis() -> fakeredis.FakeRedis:
 
 @pytest.fixture
 def web_app(redis: fakeredis.FakeRedis) -> WebApp:
-    return open_web_app(fakes.harness(store=RedisStore(redis, FakeEvents(), shebang=False)))
+    return open_web_app(fakes.harness(store=RedisStore(redis, RecordingEvents(), shebang=False)))
 
 
 def test_repeated_request_gets_the_same_answer_marked_as_replayed(web_app: WebApp) -> None:
@@ -98,7 +98,9 @@ def request_as(web_app: WebApp, caller: str, body: bytes, idempotency_key: str) 
 def open_shop(redis: fakeredis.FakeRedis) -> WebApp:
     """A shop whose pages call with a publishable key."""
     shop = replace(fakes.SHOP, publishable_key=PUBLISHABLE_KEY, origins=frozenset({PAGE}))
-    return open_web_app(fakes.harness(shop, fakes.BANK, store=RedisStore(redis, FakeEvents(), shebang=False)))
+    return open_web_app(
+        fakes.harness(shop, fakes.BANK, store=RedisStore(redis, RecordingEvents(), shebang=False))
+    )
 
 
 @pytest.mark.parametrize(
@@ -181,7 +183,7 @@ def test_key_is_in_no_event_and_no_redis_key(web_app: WebApp, redis: fakeredis.F
 
     names = b" ".join(key + (redis.get(key) or b"") for key in redis.scan_iter())
     assert b"order-17" not in names
-    assert "order-17" not in str(web_app.harness.events.seen)
+    assert "order-17" not in str(web_app.harness.events.emitted)
 
 
 def test_idempotent_calls_accept_no_key(web_app: WebApp) -> None:

@@ -164,7 +164,7 @@ def test_defect_reveals_its_place_only_to_the_log(web_app: WebApp, failure: Exce
     [defect] = web_app.harness.events.of("unhandled_exception")
     assert defect["error"] == type(failure).__name__
     assert re.fullmatch(r"otp_service/services/verification\.py:\d+", str(defect["origin"]))
-    assert "SECRET" not in repr(web_app.harness.events.seen)
+    assert "SECRET" not in repr(web_app.harness.events.emitted)
     assert "138" not in repr(defect)
 
 

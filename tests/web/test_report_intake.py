@@ -112,7 +112,7 @@ def test_secret_is_in_no_event_and_no_answer(web_app: WebApp) -> None:
         repr(web_app.deps.report_receiver),
     ]
 
-    assert SECRET[:-1] not in str(texts) + str(web_app.harness.events.seen)
+    assert SECRET[:-1] not in str(texts) + str(web_app.harness.events.emitted)
 
 
 def test_without_a_secret_the_endpoint_does_not_exist() -> None:
