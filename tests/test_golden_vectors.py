@@ -55,7 +55,7 @@ def test_file_has_every_section_and_no_other() -> None:
 
 
 def test_every_key_name_has_a_vector() -> None:
-    functions = {made for _, made in getmembers(keys, isfunction)}
+    functions = {function for _, function in getmembers(keys, isfunction)}
 
     assert {function for function, _ in golden.KEYS.values()} == functions
 
@@ -76,13 +76,13 @@ def test_out_id_of_the_file_is_read(name: str) -> None:
 
     read = MessageReference.decode(GOLDEN["out ids"][name], all_keys)
 
-    assert read == MessageReference(golden.PHONE_HASH, golden.VERIFICATION, int(name.rpartition(" ")[2]))
+    assert read == MessageReference(golden.PHONE_HASH, golden.VERIFICATION_HASH, int(name.rpartition(" ")[2]))
 
 
 @pytest.mark.parametrize("name", GOLDEN["proofs"])
 def test_proof_of_the_file_is_read(name: str) -> None:
-    def signer(*of: bytes) -> ProofSigner:
-        return ProofSigner("https://otp.example", golden.CLIENT, ProofKeys(of), lambda: golden.NOW)
+    def signer(*proof_keys: bytes) -> ProofSigner:
+        return ProofSigner("https://otp.example", golden.CLIENT, ProofKeys(proof_keys), lambda: golden.NOW)
 
     vector = GOLDEN["proofs"][name]
     proof = signer(b"n" * 32, b"o" * 32).read(vector["proof"], purpose=golden.PURPOSE, allow_test=True)
@@ -106,11 +106,11 @@ def test_challenge_of_the_file_is_solved(level: int) -> None:
     vector = GOLDEN["risk challenges"][f"level {level}"]
     solution = {name: vector[name] for name in ("algorithm", "challenge", "salt", "signature")}
     text = base64.b64encode(json.dumps(solution | {"number": golden.DRAWN_NUMBER}).encode()).decode()
-    binding = ChallengeSubject(golden.CLIENT, golden.PHONE_HASH)
+    subject = ChallengeSubject(golden.CLIENT, golden.PHONE_HASH)
     work = ProofOfWork(KEYRING, golden.FixedClock(), ttl=600)
 
-    assert work.verify(text, binding, level) == vector["challenge"]
-    assert work.verify(text, replace(binding, phone_hash="another"), level) is None
+    assert work.verify(text, subject, level) == vector["challenge"]
+    assert work.verify(text, replace(subject, phone_hash="another"), level) is None
 
 
 def test_address_probe_of_the_file_is_read() -> None:

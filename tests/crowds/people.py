@@ -1,4 +1,4 @@
-"""Users who want to log in, as coroutines for a stage."""
+"""Users who want to log in, as coroutines for a simulation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random  # noqa: TID251 - nothing secret: the same people come every time
 
-from support.service_on_redis import Behaviour, Stage
+from support.service_on_redis import Behaviour, Simulation
 
 from otp_service.domain.errors import CooldownActive, WrongCode
 from otp_service.services.verification import SendOutcome
@@ -16,18 +16,18 @@ from otp_service.services.verification import SendOutcome
 class Crowd:
     """Users behind one *address*, each with their own phone."""
 
-    stage: Stage
+    simulation: Simulation
     address: str
     random: Random = field(default_factory=lambda: Random(2026))  # noqa: S311 - as above
 
     def phones(self, count: int, prefixes: int) -> Iterator[str]:
         """Return *count* numbers, spread over *prefixes* prefixes of seven digits."""
-        firsts = self.random.sample(range(1380000, 1389999), prefixes)
+        chosen_prefixes = self.random.sample(range(1380000, 1389999), prefixes)
         endings = self.random.sample(range(10_000), -(-count // prefixes))
-        numbers = [f"+86{first}{ending:04d}" for ending in endings for first in firsts]
+        numbers = [f"+86{prefix}{ending:04d}" for ending in endings for prefix in chosen_prefixes]
         return iter(self.random.sample(numbers, count))
 
-    def one_of(self, shares: dict[Callable[[str], Behaviour], float]) -> Callable[[str], Behaviour]:
+    def choose_behaviour(self, shares: dict[Callable[[str], Behaviour], float]) -> Callable[[str], Behaviour]:
         """Choose the behaviour of one user; *shares* maps behaviours to probabilities."""
         (chosen,) = self.random.choices(list(shares), list(shares.values()))
         return chosen
@@ -38,7 +38,7 @@ class Crowd:
         """Request a code, read it and submit it."""
         sent, code = self._request_code(phone)
         yield self._reading()
-        self.stage.verify(phone, self.address, sent, code)
+        self.simulation.verify(phone, self.address, sent, code)
 
     def walk_away(self, phone: str) -> Behaviour:
         """Request a code and do not submit it."""
@@ -57,30 +57,30 @@ class Crowd:
         """Miss two SMS; resend as soon as the answer allows it."""
         sent, _ = self._request_code(phone)
         for _ in range(2):
-            yield wait_of(sent)
-            sent = self.stage.resend(phone, self.address, sent)
-        code = self.stage.sender.last_code
+            yield resend_delay(sent)
+            sent = self.simulation.resend(phone, self.address, sent)
+        code = self.simulation.sender.last_code
         yield self._reading()
-        self.stage.verify(phone, self.address, sent, code)
+        self.simulation.verify(phone, self.address, sent, code)
 
-    def click_on(self, phone: str) -> Behaviour:
+    def click_repeatedly(self, phone: str) -> Behaviour:
         """Click three more times on "new code" before the first one arrives, then submit that one."""
         sent, code = self._request_code(phone)
         waits = []
         for _ in range(3):
             yield 4
-            waits.append(self._refusal_of_a_click(phone))
+            waits.append(self._refused_for_seconds(phone))
         # Each refusal has the exact time until the minute is over.
-        assert waits[0] - waits[1] in ticks_of(4, self.stage.tick)
-        assert waits[1] - waits[2] in ticks_of(4, self.stage.tick)
+        assert waits[0] - waits[1] in ticks_of(4, self.simulation.tick)
+        assert waits[1] - waits[2] in ticks_of(4, self.simulation.tick)
         yield self._reading()
-        self.stage.verify(phone, self.address, sent, code)
+        self.simulation.verify(phone, self.address, sent, code)
 
     # ── helpers ──
 
     def _request_code(self, phone: str) -> tuple[SendOutcome, str]:
-        sent = self.stage.request(phone, self.address)
-        return sent, self.stage.sender.last_code
+        sent = self.simulation.request(phone, self.address)
+        return sent, self.simulation.sender.last_code
 
     def _mistype(self, phone: str, times: int) -> Behaviour:
         sent, code = self._request_code(phone)
@@ -88,19 +88,19 @@ class Crowd:
             yield self._reading()
             self._type_wrong(phone, sent, f"{(int(code) + 10**place) % 10**6:06d}", 4 - place)
         yield self._reading()
-        self.stage.verify(phone, self.address, sent, code)
+        self.simulation.verify(phone, self.address, sent, code)
 
     def _type_wrong(self, phone: str, sent: SendOutcome, wrong: str, left: int) -> None:
         try:
-            self.stage.verify(phone, self.address, sent, wrong)
+            self.simulation.verify(phone, self.address, sent, wrong)
         except WrongCode as answer:
             assert answer.attempts_left == left  # noqa: PT017 - its facts are what is looked at
             return
         raise AssertionError("a wrong code was taken for the right one")
 
-    def _refusal_of_a_click(self, phone: str) -> int:
+    def _refused_for_seconds(self, phone: str) -> int:
         try:
-            self.stage.request(phone, self.address)
+            self.simulation.request(phone, self.address)
         except CooldownActive as answer:
             return answer.retry_after
         raise AssertionError("a second SMS within a minute")
@@ -110,13 +110,13 @@ class Crowd:
         return min(5 + self.random.expovariate(1 / 15), 120)
 
 
-def wait_of(sent: SendOutcome) -> float:
-    """Return the seconds until another SMS may be requested, from the answer."""
+def resend_delay(sent: SendOutcome) -> float:
+    """Return the seconds until another SMS may be requested, according to the response."""
     resend_at = sent.verification.resend_at
     assert resend_at is not None
     return resend_at - sent.verification.now
 
 
 def ticks_of(seconds: int, tick: int) -> set[int]:
-    """Return the values that *seconds* can have on a clock that moves in ticks."""
+    """Return the values that *seconds* can have on a clock with this *tick*."""
     return {seconds // tick * tick, -(-seconds // tick) * tick}

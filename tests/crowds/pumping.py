@@ -1,4 +1,4 @@
-"""Pumping: an attacker who never verifies, and normal users at the same time, on one stage."""
+"""Simulated pumping: an attacker who never verifies, while normal users sign in."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random  # noqa: TID251 - nothing secret: the same people come every time
 
-from support.service_on_redis import MALL, Behaviour, Stage
+from support.service_on_redis import MALL, Behaviour, Simulation
 
 from otp_service.domain.clients import Client
 from otp_service.domain.errors import ChallengeRequired, DestinationBlocked, OtpError
 
-FLOWS = 200
-VERIFY = 0.8
+NORMAL_USERS = 200
+VERIFIED_RATIO = 0.8
 
-LENGTH = {"+86": len("+8613800000000"), "+91": len("+919800000000")}
-"""Of the numbers of a country."""
+NUMBER_LENGTH = {"+86": len("+8613800000000"), "+91": len("+919800000000")}
+"""Length of a phone number in E.164, by country calling code."""
 
 
 @dataclass
 class MixedTraffic:
-    """Counts the *pumped* SMS, and the normal users who were *touched* (challenged or refused)."""
+    """Counts the *pumped* SMS, and the errors of *affected* normal users (challenged or refused)."""
 
-    stage: Stage
+    simulation: Simulation
     random: Random
     pumped: int = 0
-    touched: list[OtpError] = field(default_factory=list)
+    affected: list[OtpError] = field(default_factory=list)
     verified: int = 0
 
     def attack(
@@ -44,9 +44,9 @@ class MixedTraffic:
         The calls go to *clients* in turn; the prefixes follow *first*.
         """
         phones = self._numbers(numbers, prefixes, first)
-        self._add_request(phones, addresses, begin, seconds / numbers, clients)
+        self._schedule_requests(phones, addresses, begin, seconds / numbers, clients)
 
-    def attack_in_turns(
+    def attack_prefixes_in_turn(
         self,
         *,
         numbers: int,
@@ -57,25 +57,25 @@ class MixedTraffic:
         clients: Sequence[Client] = (MALL,),
         first: str = "+861380000",
     ) -> None:
-        """Do the same with the prefixes in turn; each round of prefixes uses the next of *clients*."""
+        """Like `attack`, but use the prefixes in turn; each round of prefixes uses the next of *clients*."""
         phones = self._numbers(numbers, prefixes, first)
-        each = -(-numbers // prefixes)
-        order = [phones[row + column * each] for row in range(each) for column in range(prefixes)]
+        per_prefix = -(-numbers // prefixes)
+        order = [phones[row + column * per_prefix] for row in range(per_prefix) for column in range(prefixes)]
         turns = [client for client in clients for _ in range(prefixes)]
-        self._add_request(order, addresses, begin, seconds / numbers, turns)
+        self._schedule_requests(order, addresses, begin, seconds / numbers, turns)
 
-    def _add_request(
+    def _schedule_requests(
         self, phones: Sequence[str], addresses: int, begin: float, every: float, clients: Sequence[Client]
     ) -> None:
         for place, phone in enumerate(phones):
             address = f"198.18.{place % addresses // 250}.{place % addresses % 250 + 1}"
             client = clients[place % len(clients)]
-            self.stage.schedule(begin + every * place, self._pump(phone, address, client))
+            self.simulation.schedule(begin + every * place, self._pump(phone, address, client))
 
-    def ordinary(
+    def add_normal_users(
         self,
         *,
-        flows: int = FLOWS,
+        users: int = NORMAL_USERS,
         prefixes: int = 60,
         begin: float = 0,
         seconds: float,
@@ -83,24 +83,24 @@ class MixedTraffic:
         first: str = "+86139",
     ) -> None:
         """Add normal users; some share a prefix or an address, and four of five submit the code."""
-        for place in range(flows):
+        for place in range(users):
             phone = f"{first}{self.random.randrange(prefixes):04d}{place:04d}"
             address = f"203.0.{self.random.randrange(100)}.{self.random.randrange(3) + 1}"
-            verifies = self.random.random() < VERIFY
+            verifies = self.random.random() < VERIFIED_RATIO
             person = self.person(phone, address, verifies=verifies, client=client)
-            self.stage.schedule(begin + self.random.uniform(0, seconds), person)
+            self.simulation.schedule(begin + self.random.uniform(0, seconds), person)
 
     def _numbers(self, count: int, prefixes: int, first: str) -> list[str]:
-        each = -(-count // prefixes)
+        per_prefix = -(-count // prefixes)
         return [
-            f"+{int(first) + prefix}{number:0{LENGTH[first[:3]] - len(first)}d}"
+            f"+{int(first) + prefix}{number:0{NUMBER_LENGTH[first[:3]] - len(first)}d}"
             for prefix in range(prefixes)
-            for number in range(each)
+            for number in range(per_prefix)
         ]
 
     def _pump(self, phone: str, address: str, client: Client) -> Behaviour:
         try:
-            self.stage.request(phone, address, client)
+            self.simulation.request(phone, address, client)
         except (ChallengeRequired, DestinationBlocked):
             return
         self.pumped += 1
@@ -109,12 +109,12 @@ class MixedTraffic:
     def person(self, phone: str, address: str, *, verifies: bool, client: Client = MALL) -> Behaviour:
         """Request a code, and submit it if *verifies*."""
         try:
-            sent = self.stage.request(phone, address, client)
+            sent = self.simulation.request(phone, address, client)
         except OtpError as refusal:
-            self.touched.append(refusal)
+            self.affected.append(refusal)
             return
-        code = self.stage.sender.last_code
+        code = self.simulation.sender.last_code
         if verifies:
             yield min(5 + self.random.expovariate(1 / 15), 120)
-            self.stage.verify(phone, address, sent, code, client)
+            self.simulation.verify(phone, address, sent, code, client)
             self.verified += 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
-from crowds.people import Crowd, wait_of
-from support.service_on_redis import Stage
+from crowds.people import Crowd, resend_delay
+from support.service_on_redis import Simulation
 
 from otp_service.domain.errors import CooldownActive, WrongCode
 
@@ -15,103 +15,105 @@ HOME = "192.0.2.10"
 
 
 @pytest.fixture
-def person(stage: Stage) -> Crowd:
-    return Crowd(stage, HOME)
+def person(simulation: Simulation) -> Crowd:
+    return Crowd(simulation, HOME)
 
 
 @pytest.mark.parametrize(
     ("habit", "sms"),
-    [("log_in", 1), ("mistype_once", 1), ("mistype_twice", 1), ("lose_two_sms", 3), ("click_on", 1)],
+    [("log_in", 1), ("mistype_once", 1), ("mistype_twice", 1), ("lose_two_sms", 3), ("click_repeatedly", 1)],
 )
-def test_person_is_verified(stage: Stage, person: Crowd, habit: str, sms: int) -> None:
-    stage.schedule(0, getattr(person, habit)(PHONE))
+def test_person_is_verified(simulation: Simulation, person: Crowd, habit: str, sms: int) -> None:
+    simulation.schedule(0, getattr(person, habit)(PHONE))
 
-    stage.run_all()
+    simulation.run_all()
 
-    assert stage.refusals == []
-    assert stage.verified == [PHONE]
-    assert stage.challenges.issued == []
-    assert len(stage.sender.sent) == sms
-
-
-def test_user_who_misses_two_sms_gets_the_same_code_three_times(stage: Stage, person: Crowd) -> None:
-    stage.schedule(0, person.lose_two_sms(PHONE))
-
-    stage.run_all()
-
-    assert len({sms.code.get_secret_value() for sms in stage.sender.sent}) == 1
+    assert simulation.refusals == []
+    assert simulation.verified == [PHONE]
+    assert simulation.challenges.issued == []
+    assert len(simulation.sender.sent) == sms
 
 
-def test_user_with_several_verifications_may_submit_any_of_the_codes(stage: Stage) -> None:
+def test_user_who_misses_two_sms_gets_the_same_code_three_times(
+    simulation: Simulation, person: Crowd
+) -> None:
+    simulation.schedule(0, person.lose_two_sms(PHONE))
+
+    simulation.run_all()
+
+    assert len({sms.code.get_secret_value() for sms in simulation.sender.sent}) == 1
+
+
+def test_user_with_several_verifications_may_submit_any_of_the_codes(simulation: Simulation) -> None:
     opened = []
     for _ in range(3):
-        sent = stage.request(PHONE, HOME)
-        opened.append((sent, stage.sender.last_code))
-        stage.pass_time(wait_of(sent))
+        sent = simulation.request(PHONE, HOME)
+        opened.append((sent, simulation.sender.last_code))
+        simulation.pass_time(resend_delay(sent))
 
     for sent, code in reversed(opened):
-        stage.verify(PHONE, HOME, sent, code)
+        simulation.verify(PHONE, HOME, sent, code)
 
-    assert stage.verified == [PHONE] * 3
-    assert stage.challenges.issued == []
+    assert simulation.verified == [PHONE] * 3
+    assert simulation.challenges.issued == []
 
 
-def test_retry_after_of_a_resend_is_exact(stage: Stage) -> None:
-    stage.request(PHONE, HOME)
+def test_retry_after_of_a_resend_is_exact(simulation: Simulation) -> None:
+    simulation.request(PHONE, HOME)
     waits = []
     for pause in (5, 10, 15):
-        stage.pass_time(pause)
+        simulation.pass_time(pause)
         with pytest.raises(CooldownActive) as refusal:
-            stage.request(PHONE, HOME)
+            simulation.request(PHONE, HOME)
         waits.append(refusal.value.retry_after)
 
-    stage.pass_time(waits[-1] - 1)
+    simulation.pass_time(waits[-1] - 1)
     with pytest.raises(CooldownActive):
-        stage.request(PHONE, HOME)
-    stage.pass_time(1)
-    stage.request(PHONE, HOME)
+        simulation.request(PHONE, HOME)
+    simulation.pass_time(1)
+    simulation.request(PHONE, HOME)
 
     assert waits == [55, 45, 30]
-    assert len(stage.sender.sent) == 2
-    assert stage.challenges.issued == []
+    assert len(simulation.sender.sent) == 2
+    assert simulation.challenges.issued == []
 
 
-def test_two_devices_of_one_user_are_both_verified(stage: Stage) -> None:
+def test_two_devices_of_one_user_are_both_verified(simulation: Simulation) -> None:
     """The second device waits for the provider's minute; then the two are independent."""
-    web_app = stage.request(PHONE, HOME)
-    first_code = stage.sender.last_code
+    web_app = simulation.request(PHONE, HOME)
+    first_code = simulation.sender.last_code
     with pytest.raises(CooldownActive) as early:
-        stage.request(PHONE, "192.0.2.99")
-    stage.pass_time(math.ceil(early.value.retry_after))
-    train = stage.request(PHONE, "192.0.2.99")
-    train_code = stage.sender.last_code
+        simulation.request(PHONE, "192.0.2.99")
+    simulation.pass_time(math.ceil(early.value.retry_after))
+    train = simulation.request(PHONE, "192.0.2.99")
+    train_code = simulation.sender.last_code
 
     with pytest.raises(WrongCode):
-        stage.verify(PHONE, "192.0.2.99", train, first_code)
-    on_the_train = stage.verify(PHONE, "192.0.2.99", train, train_code)
-    on_the_desktop = stage.verify(PHONE, HOME, web_app, first_code)
+        simulation.verify(PHONE, "192.0.2.99", train, first_code)
+    on_the_train = simulation.verify(PHONE, "192.0.2.99", train, train_code)
+    on_the_desktop = simulation.verify(PHONE, HOME, web_app, first_code)
 
     assert on_the_train.proof != on_the_desktop.proof
     assert {on_the_train.verification_id, on_the_desktop.verification_id} == {
         train.verification_id,
         web_app.verification_id,
     }
-    assert stage.challenges.issued == []
+    assert simulation.challenges.issued == []
 
 
-def test_known_phone_is_served_while_its_prefix_is_pumped(stage: Stage) -> None:
-    sent = stage.request(PHONE, HOME)
-    stage.verify(PHONE, HOME, sent, stage.sender.last_code)
-    stage.pass_time(61)
+def test_known_phone_is_served_while_its_prefix_is_pumped(simulation: Simulation) -> None:
+    sent = simulation.request(PHONE, HOME)
+    simulation.verify(PHONE, HOME, sent, simulation.sender.last_code)
+    simulation.pass_time(61)
     for number in range(200):
-        stage.schedule(
-            number, Crowd(stage, f"198.18.0.{number % 50 + 1}").walk_away(f"{PHONE[:10]}{number:04d}")
+        simulation.schedule(
+            number, Crowd(simulation, f"198.18.0.{number % 50 + 1}").walk_away(f"{PHONE[:10]}{number:04d}")
         )
-    stage.run_all()
-    stage.challenges.issued.clear()
+    simulation.run_all()
+    simulation.challenges.issued.clear()
 
-    again = stage.request(PHONE, HOME)
-    stage.verify(PHONE, HOME, again, stage.sender.last_code)
+    again = simulation.request(PHONE, HOME)
+    simulation.verify(PHONE, HOME, again, simulation.sender.last_code)
 
-    assert stage.refusals != []
-    assert stage.challenges.issued == []
+    assert simulation.refusals != []
+    assert simulation.challenges.issued == []

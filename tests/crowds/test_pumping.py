@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random  # noqa: TID251 - nothing secret: the same numbers every time
 
 from crowds.people import Crowd
-from support.service_on_redis import Stage
+from support.service_on_redis import Simulation
 
 from otp_service.domain.errors import ChallengeRequired, DestinationBlocked
 
@@ -13,36 +13,36 @@ PUMPED = 1_000
 ADDRESSES = 50
 
 
-def pump(stage: Stage, every: float) -> None:
+def pump(simulation: Simulation, every: float) -> None:
     """Request SMS to a thousand numbers of one prefix, from fifty addresses; verify none."""
-    luck = Random(13)  # noqa: S311 - as above
-    crowds = [Crowd(stage, f"198.18.0.{number}", luck) for number in range(1, ADDRESSES + 1)]
+    random = Random(13)  # noqa: S311 - as above
+    crowds = [Crowd(simulation, f"198.18.0.{number}", random) for number in range(1, ADDRESSES + 1)]
     for place, phone in enumerate(crowds[0].phones(PUMPED, prefixes=1)):
-        stage.schedule(place * every, crowds[place % ADDRESSES].walk_away(phone))
-    stage.run_all()
+        simulation.schedule(place * every, crowds[place % ADDRESSES].walk_away(phone))
+    simulation.run_all()
 
 
-def test_a13_pumping_for_ten_minutes_gets_less_than_30_sms(stage: Stage) -> None:
-    pump(stage, every=0.6)
+def test_a13_pumping_for_ten_minutes_gets_less_than_30_sms(simulation: Simulation) -> None:
+    pump(simulation, every=0.6)
 
-    assert len(stage.sender.sent) < 30
-    assert len(stage.refusals) == PUMPED - len(stage.sender.sent)
-    assert {type(refusal) for refusal in stage.refusals} <= {ChallengeRequired, DestinationBlocked}
-
-
-def test_a13_pumping_all_day_gets_less_than_30_sms(stage: Stage) -> None:
-    pump(stage, every=80)
-
-    assert len(stage.sender.sent) < 30
+    assert len(simulation.sender.sent) < 30
+    assert len(simulation.refusals) == PUMPED - len(simulation.sender.sent)
+    assert {type(refusal) for refusal in simulation.refusals} <= {ChallengeRequired, DestinationBlocked}
 
 
-def test_a13_pumping_does_not_affect_an_office(stage: Stage) -> None:
+def test_a13_pumping_all_day_gets_less_than_30_sms(simulation: Simulation) -> None:
+    pump(simulation, every=80)
+
+    assert len(simulation.sender.sent) < 30
+
+
+def test_a13_pumping_does_not_affect_an_office(simulation: Simulation) -> None:
     """The office has its own prefixes, address and verified codes."""
-    office = Crowd(stage, "203.0.113.7")
+    office = Crowd(simulation, "203.0.113.7")
     for phone in office.phones(300, prefixes=40):
-        stage.schedule(office.random.uniform(0, 600), office.log_in(phone))
+        simulation.schedule(office.random.uniform(0, 600), office.log_in(phone))
 
-    pump(stage, every=0.6)
+    pump(simulation, every=0.6)
 
-    assert len(stage.verified) == 300
-    assert len(stage.sender.sent) < 300 + 30
+    assert len(simulation.verified) == 300
+    assert len(simulation.sender.sent) < 300 + 30

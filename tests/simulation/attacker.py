@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from random import Random  # noqa: TID251 - luck that is the same every time
+from random import Random  # noqa: TID251 - reproducible, and nothing secret
 from typing import Protocol
 
 from support.phone_in_store import new_verification
@@ -23,7 +23,7 @@ LIMITS = PhoneLimits()
 
 LENGTH = 2
 N = 10**LENGTH
-"""The codes that there are."""
+"""Number of possible codes."""
 
 KEY = b"a key of the simulation ".ljust(32, b".")
 KID = "2026a"
@@ -47,7 +47,7 @@ class World:
 
 
 @dataclass
-class Guessed:
+class GuessedVerification:
     """One verification under attack: its client and purpose, and the remaining guesses."""
 
     verification_hash: str
@@ -58,12 +58,12 @@ class Guessed:
 
 @dataclass
 class Attacker:
-    """Attacks one *phone*; *won* is the time of the right guess, *made* are all verifications created."""
+    """Attacks one *phone*. *won* is set by a right guess; *verifications* are all that it has created."""
 
     world: World
     phone: str
     won: bool = False
-    made: list[Guessed] = field(default_factory=list)
+    verifications: list[GuessedVerification] = field(default_factory=list)
 
     @property
     def phone_key(self) -> PhoneKey:
@@ -72,13 +72,13 @@ class Attacker:
     @property
     def wrong(self) -> list[int]:
         """The number of evaluated wrong guesses of each verification."""
-        return [guessed.wrong for guessed in self.made]
+        return [guessed.wrong for guessed in self.verifications]
 
     @property
     def is_over(self) -> bool:
         return self.won or self.world.timeline.clock.time >= self.world.ends_at
 
-    def open(self, target: GuessTarget) -> Guessed:
+    def open(self, target: GuessTarget) -> GuessedVerification:
         """Create a verification.
 
         Raises:
@@ -100,10 +100,10 @@ class Attacker:
             attempts=CodeLimits().max_attempts,
         )
         self.world.store.create(self.phone_key, new, {})
-        self.made.append(Guessed(vid, target, iter(random.sample(range(N), N))))
-        return self.made[-1]
+        self.verifications.append(GuessedVerification(vid, target, iter(random.sample(range(N), N))))
+        return self.verifications[-1]
 
-    def guess(self, guessed: Guessed) -> bool:
+    def guess(self, guessed: GuessedVerification) -> bool:
         """Guess once; return False if the verification accepts no more attempts or has ended."""
         if self.won:
             return False
@@ -121,7 +121,7 @@ class Attacker:
         self.won = True
         return False
 
-    def resend(self, guessed: Guessed) -> bool:
+    def resend(self, guessed: GuessedVerification) -> bool:
         """Resend the same code; return False if that is refused."""
         client, _ = guessed.target
         try:
@@ -145,7 +145,7 @@ def guess_until_exhausted(
     """Create a verification, guess until no attempt is left, wait for `Retry-After`, and repeat."""
     while not attacker.is_over:
         try:
-            guessed = attacker.open(targets[len(attacker.made) % len(targets)])
+            guessed = attacker.open(targets[len(attacker.verifications) % len(targets)])
         except LimitError as refusal:
             yield refusal.retry_after
             continue
@@ -154,7 +154,7 @@ def guess_until_exhausted(
 
 
 def guess_with_all_clients(attacker: Attacker) -> Behaviour:
-    """Do the same with all clients and purposes in turn."""
+    """Like `guess_until_exhausted`, with all clients and purposes in turn."""
     targets = tuple(
         (client, purpose) for client in ("shop", "bank", "mall") for purpose in ("login", "signup")
     )
@@ -169,10 +169,10 @@ def guess_with_resends(attacker: Attacker) -> Behaviour:
         except LimitError as refusal:
             yield refusal.retry_after
             continue
-        may_go_on = True
-        while may_go_on:
+        has_attempts = True
+        while has_attempts:
             for _ in range(CodeLimits().max_attempts - 1):
-                may_go_on = may_go_on and attacker.guess(guessed)
+                has_attempts = has_attempts and attacker.guess(guessed)
             yield LIMITS.cooldown[0]
             if attacker.won or not attacker.resend(guessed):
                 break
@@ -183,20 +183,20 @@ def guess_with_resends(attacker: Attacker) -> Behaviour:
 def parallel(attacker: Attacker) -> Behaviour:
     """Create as many verifications as can be pending at a time, then guess at all of them in turn."""
     while not attacker.is_over:
-        hoard: list[Guessed] = []
+        pending: list[GuessedVerification] = []
         opened_at = attacker.world.timeline.clock.time
         while attacker.world.timeline.clock.time - opened_at < CodeLimits().ttl - LIMITS.cooldown[0]:
             try:
-                hoard.append(attacker.open(LOGIN_OF_SHOP))
+                pending.append(attacker.open(LOGIN_OF_SHOP))
             except LimitError as refusal:
-                if hoard and refusal.retry_after > LIMITS.cooldown[-1]:
+                if pending and refusal.retry_after > LIMITS.cooldown[-1]:
                     break
-                if not hoard:
+                if not pending:
                     yield refusal.retry_after
                     break
                 yield refusal.retry_after
-        while hoard:
-            hoard = [guessed for guessed in hoard if attacker.guess(guessed)]
+        while pending:
+            pending = [guessed for guessed in pending if attacker.guess(guessed)]
 
 
 def spray(attacker: Attacker) -> Behaviour:

@@ -17,7 +17,7 @@ import redis
 from support.events import RecordingEvents
 from support.phone_in_store import RIGHT, WRONG, new_verification
 from support.redis_servers import redis_binary, running
-from support.service_on_redis import START, StagedRunner
+from support.service_on_redis import START, SettableClockRunner
 
 from otp_service.domain.codes import CodeType
 from otp_service.domain.errors import LimitError, OtpError, WrongCode
@@ -33,9 +33,9 @@ PRICE_PER_SMS = 0.045
 
 LIMITS = PhoneLimits()
 TAKEOVER_BEFORE = {False: 100 / CODES, True: 365 * 20 / CODES}
-"""By whether the owner logs in daily: when strangers could still use the whole of the limits."""
+"""Chance a year before strangers were limited to a part of each limit, by whether the owner logs in daily."""
 
-SHAPES = frozenset({CodeType.DIGITS})
+CODE_TYPES = frozenset({CodeType.DIGITS})
 PROVIDERS_MINUTE = 60
 """Seconds between two SMS to one number that the provider demands."""
 
@@ -60,21 +60,21 @@ class Lockout:
     most_in_a_row: int = 0
     evaluated: int = 0
     longest_wait: int = 0
-    """The longest that a trusted call waited for an SMS at the worst moments, those after each SMS sent.
+    """The longest wait of a trusted call for an SMS, measured after each SMS of the attacker.
 
-    Only where the owner got none in the last hour: the provider sends five an hour to a number, of which
-    strangers may take four.
+    Measured only if the owner got none in the last hour: the provider sends five an hour to a number, and
+    strangers may use four of them.
     """
     longest_second_wait: int = 0
-    """The same at any moment, so that it may be the owner's second SMS within the hour."""
+    """The same without that condition: it may be the owner's second SMS within the hour."""
     last_login: float = 0
     silence: list[tuple[float, float]] = field(default_factory=list)
-    """From when until when no stranger could get an SMS, at any client."""
+    """Periods (from, until) in which strangers could get no SMS from any client."""
     logins: int = 0
 
     def __post_init__(self) -> None:
         self.store = RedisStore(self.client, RecordingEvents())
-        self.runner = StagedRunner(self.client)
+        self.runner = SettableClockRunner(self.client)
         self.store.redis.scripts = self.runner
         self.phone_key = PhoneKey(secrets.token_urlsafe(12), LIMITS)
         self.attackers = [secrets.token_bytes(12) for _ in range(self.addresses)]
@@ -87,7 +87,7 @@ class Lockout:
         self.now += seconds
         self.runner.set(START + self.now)
 
-    def by(self, requester: bytes) -> PhoneKey:
+    def phone_key_for(self, requester: bytes) -> PhoneKey:
         return replace(self.phone_key, ip_hash=requester)
 
     def open(self, phone_key: PhoneKey, client: str) -> Verification:
@@ -96,10 +96,10 @@ class Lockout:
         return self.store.record_send_result(phone_key, client, sent, ()) or verification
 
     def submit(self, phone_key: PhoneKey, verification: Verification, digest: bytes) -> None:
-        attempt = CodeAttempt({"2026a": digest}, SHAPES, at=0)
+        attempt = CodeAttempt({"2026a": digest}, CODE_TYPES, at=0)
         self.store.attempt(phone_key, verification.client, verification.verification_hash, attempt)
 
-    def wait_of(self, phone_key: PhoneKey, client: str) -> int:
+    def seconds_until_sms(self, phone_key: PhoneKey, client: str) -> int:
         """Return how many seconds a call must wait for an SMS; 0 if it gets one now."""
         refusal = self.store.precheck(phone_key, client, 5, PrecheckRequest()).rejection
         assert refusal is None or isinstance(refusal, LimitError)
@@ -115,20 +115,23 @@ class Lockout:
         turn = 0
         while self.now < DAYS * DAY:
             if logs_in and self.now >= next_login:
-                self.pass_time(self.wait_of(self.by(self.home), self.shops[0]))
+                self.pass_time(self.seconds_until_sms(self.phone_key_for(self.home), self.shops[0]))
                 self.log_in()
                 next_login += DAY
             turn += 1
             wait = self.attack(self.attackers[turn % self.addresses], turn)
-            owners = self.wait_of(self.by(self.home), self.shops[0])
-            self.longest_second_wait = max(self.longest_second_wait, owners)
+            owner_wait = self.seconds_until_sms(self.phone_key_for(self.home), self.shops[0])
+            self.longest_second_wait = max(self.longest_second_wait, owner_wait)
             if self.now - self.last_login > HOUR:
-                self.longest_wait = max(self.longest_wait, owners)
-            stranger = min(self.wait_of(self.by(secrets.token_bytes(12)), shop) for shop in self.shops)
-            if stranger:
-                self.silence.append((self.now, self.now + stranger))
+                self.longest_wait = max(self.longest_wait, owner_wait)
+            stranger_wait = min(
+                self.seconds_until_sms(self.phone_key_for(secrets.token_bytes(12)), shop)
+                for shop in self.shops
+            )
+            if stranger_wait:
+                self.silence.append((self.now, self.now + stranger_wait))
             until_login = next_login - self.now if logs_in else DAY
-            self.pass_time(max(1, min(wait, stranger or 1, until_login, DAY)))
+            self.pass_time(max(1, min(wait, stranger_wait or 1, until_login, DAY)))
         return self
 
     def attack(self, requester: bytes, turn: int) -> int:
@@ -136,14 +139,14 @@ class Lockout:
         waits = []
         for shop in self.shops[turn % self.clients :] + self.shops[: turn % self.clients]:
             try:
-                verification = self.open(self.by(requester), shop)
+                verification = self.open(self.phone_key_for(requester), shop)
             except LimitError as refusal:
                 waits.append(refusal.retry_after)
                 continue
             self.sms += 1
             for _ in range(verification.attempts_left if self.guesses else 0):
                 with pytest.raises(WrongCode):
-                    self.submit(self.by(requester), verification, WRONG)
+                    self.submit(self.phone_key_for(requester), verification, WRONG)
                 self.evaluated += 1
                 self.in_a_row += 1
             self.most_in_a_row = max(self.most_in_a_row, self.in_a_row)
@@ -152,10 +155,10 @@ class Lockout:
 
     def log_in(self) -> None:
         try:
-            verification = self.open(self.by(self.home), self.shops[0])
+            verification = self.open(self.phone_key_for(self.home), self.shops[0])
         except OtpError as refusal:  # clearer than wrong figures
             pytest.fail(f"the owner was refused: {refusal!r}")
-        self.submit(self.by(self.home), verification, RIGHT)
+        self.submit(self.phone_key_for(self.home), verification, RIGHT)
         self.in_a_row, self.last_login = 0, self.now
         self.logins += 1
 
@@ -163,7 +166,7 @@ class Lockout:
 
     @property
     def silent_share(self) -> float:
-        """The share of time in which untrusted calls got no SMS."""
+        """The share of time in which strangers could get no SMS."""
         silent, covered = 0.0, 0.0
         for began, ended in sorted(self.silence):
             silent += max(0.0, min(ended, DAYS * DAY) - max(began, covered))
@@ -206,9 +209,9 @@ FIGURES = {
     "guesses, the owner logs in daily": Figures(60, 60, 15, 5.5e-3, 3, 0.14),
     "never guesses, the owner logs in daily": Figures(60, 51 * 60, 0, 0, 8, 0.36),
 }
-"""Of every number of addresses and clients: nothing here is left to chance.
+"""The same for every number of addresses and clients, and without randomness.
 
-tests/repository/test_docs.py finds them in the docs.
+tests/repository/test_docs.py checks that the docs have the same figures.
 """
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from random import Random  # noqa: TID251 - luck that is the same every time
+from random import Random  # noqa: TID251 - reproducible, and nothing secret
 
 import pytest
 import redis
@@ -31,7 +31,7 @@ from simulation.attacker import (
 )
 from support.events import RecordingEvents
 from support.redis_servers import redis_binary, running
-from support.service_on_redis import START, StagedRunner, Timeline
+from support.service_on_redis import START, SettableClockRunner, Timeline
 
 from otp_service.domain import codes
 from otp_service.domain.errors import InvalidCode
@@ -42,25 +42,25 @@ PHONES = 60
 SPRAYED = 600
 
 ATTEMPTS = CodeLimits().max_attempts
-SLOW_AT = LIMITS.untrusted_failures(LIMITS.restrict_after_failures)
+RESTRICTED_AT = LIMITS.untrusted_failures(LIMITS.restrict_after_failures)
 LOCKED_AT = LIMITS.untrusted_failures(LIMITS.lock_after_failures)
-FAST = SLOW_AT // ATTEMPTS
-"""Verifications before the phone is restricted, all of whose attempts were wrong."""
+UNRESTRICTED_VERIFICATIONS = RESTRICTED_AT // ATTEMPTS
+"""Number of verifications, with only wrong attempts, until the phone is restricted."""
 
 FAILURES_PER_DAY = math.ceil(LIMITS.untrusted_failures(LIMITS.failures_per_day) / ATTEMPTS) * ATTEMPTS
-"""The window is looked at when a verification is opened, so that the last one's attempts may go beyond it."""
+"""The limit is checked when a verification is created, so the attempts of the last one may exceed it."""
 
-DAYS_UNTIL_SLOW = (SLOW_AT - 1) // FAILURES_PER_DAY
-"""Days to wait for that: on the first and each one after, so many failures fit."""
+DAYS_UNTIL_RESTRICTED = (RESTRICTED_AT - 1) // FAILURES_PER_DAY
+"""Days until the phone is restricted, at that many failures a day."""
 
 
 def schedule_of(clients: int) -> list[int]:
     """Return the guesses per verification of an attack through *clients* clients.
 
-    Those are the failures allowed per day, then one guess per day and client, until the phone is locked.
+    First the failures allowed per day, then one guess per day and client until the phone is locked.
     """
-    slow = min(clients * (DAYS - DAYS_UNTIL_SLOW), LOCKED_AT - SLOW_AT)
-    return [ATTEMPTS] * FAST + [1] * slow
+    restricted = min(clients * (DAYS - DAYS_UNTIL_RESTRICTED), LOCKED_AT - RESTRICTED_AT)
+    return [ATTEMPTS] * UNRESTRICTED_VERIFICATIONS + [1] * restricted
 
 
 ONE_CLIENT = schedule_of(clients=1)
@@ -92,11 +92,11 @@ def attack(
     """Attack each of *phones* for thirty days; return the attackers."""
     client.flushall()
     store = RedisStore(client, RecordingEvents())
-    runner = StagedRunner(client, mutant)
+    runner = SettableClockRunner(client, mutant)
     store.redis.scripts = runner
     timeline = Timeline(runner, tick=60)
-    luck = Random(20261124)  # noqa: S311 - as above
-    world = World(store, timeline, luck, START + DAYS * DAY)
+    random = Random(20261124)  # noqa: S311 - as above
+    world = World(store, timeline, random, START + DAYS * DAY)
     attackers = [Attacker(world, f"+86138{number:08d}") for number in range(phones)]
     for attacker in attackers:
         timeline.schedule(0, strategy(attacker))
@@ -105,12 +105,12 @@ def attack(
     return attackers
 
 
-def taken(attackers: Sequence[Attacker]) -> int:
+def takeovers(attackers: Sequence[Attacker]) -> int:
     return sum(attacker.won for attacker in attackers)
 
 
-def whole(attackers: Sequence[Attacker]) -> list[int]:
-    """Return the guesses of an attacker without a success, which are the same for all of them."""
+def guesses_without_success(attackers: Sequence[Attacker]) -> list[int]:
+    """Return the guesses per verification of each attacker who had no success; they are all the same."""
     schedules = {tuple(attacker.wrong) for attacker in attackers if not attacker.won}
     (schedule,) = schedules
     return list(schedule)
@@ -124,7 +124,7 @@ def chance(guesses: Sequence[int]) -> float:
 def sigmas(attackers: Sequence[Attacker], expected: float) -> float:
     """Return by how many sigma the taken-over phones exceed *expected*."""
     count = len(attackers)
-    return (taken(attackers) - count * expected) / math.sqrt(count * expected * (1 - expected))
+    return (takeovers(attackers) - count * expected) / math.sqrt(count * expected * (1 - expected))
 
 
 @pytest.mark.parametrize(("strategy", "clients"), [(guess_until_exhausted, 1), (guess_with_all_clients, 3)])
@@ -133,16 +133,16 @@ def test_guesses_are_limited_for_one_and_for_all_clients(
 ) -> None:
     attackers = attack(client, strategy)
 
-    assert whole(attackers) == schedule_of(clients)
+    assert guesses_without_success(attackers) == schedule_of(clients)
     assert abs(sigmas(attackers, chance(schedule_of(clients)))) < 4
 
 
 def test_resends_give_no_more_guesses(client: redis.Redis) -> None:
     attackers = attack(client, guess_with_resends)
 
-    schedule = whole(attackers)
-    assert set(schedule[:FAST]) == {ATTEMPTS}
-    assert set(schedule[FAST:]) == {1}
+    schedule = guesses_without_success(attackers)
+    assert set(schedule[:UNRESTRICTED_VERIFICATIONS]) == {ATTEMPTS}
+    assert set(schedule[UNRESTRICTED_VERIFICATIONS:]) == {1}
     assert sum(schedule) <= sum(ONE_CLIENT)
     assert abs(sigmas(attackers, chance(schedule))) < 4
 
@@ -151,7 +151,7 @@ def test_parallel_verifications_give_no_more_guesses_than_the_lock_allows(client
     """They pass the windows, which are checked at creation, but not the consecutive failures."""
     attackers = attack(client, parallel)
 
-    schedule = whole(attackers)
+    schedule = guesses_without_success(attackers)
     assert sum(schedule) <= LOCKED_AT
     assert max(schedule) == ATTEMPTS
     assert abs(sigmas(attackers, chance(schedule))) < 4
@@ -162,10 +162,10 @@ def test_spray_succeeds_with_guesses_divided_by_codes(client: redis.Redis) -> No
     attackers = attack(client, spray, SPRAYED)
 
     evaluated = sum(sum(attacker.wrong) + attacker.won for attacker in attackers)
-    assert whole(attackers) == [ATTEMPTS]
+    assert guesses_without_success(attackers) == [ATTEMPTS]
     assert abs(sigmas(attackers, ATTEMPTS / N)) < 4
     # The same for the service: the takeovers are the guesses divided by the number of codes.
-    assert abs(taken(attackers) - evaluated / N) < 4 * math.sqrt(evaluated / N)
+    assert abs(takeovers(attackers) - evaluated / N) < 4 * math.sqrt(evaluated / N)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A stage: the real service, store and counters on a real Redis, with a clock that only the test moves.
+"""The real service, store and counters on a real Redis, with a clock that only the test moves.
 
 The scripts read the time from a key, so moving the clock costs one round trip and no new scripts. Weeks pass
 in seconds, and runs with the same seed are equal.
@@ -51,7 +51,7 @@ Behaviour = Iterator[float]
 """What one user does; each yielded value is a pause in seconds."""
 
 
-class StagedRunner(scripts.ScriptRunner):
+class SettableClockRunner(scripts.ScriptRunner):
     """Runs the same scripts with a clock that only changes when it is set.
 
     *changes* maps the name of a script to a text in it and its replacement.
@@ -67,26 +67,26 @@ class StagedRunner(scripts.ScriptRunner):
         super().__init__(client, shebang=shebang)
         self._client = client
         self._changes = changes or {}
-        self._key = f"stage:{secrets.token_hex(8)}"
-        self._staged: dict[str, scripts.Script] = {}
+        self._key = f"simulation:{secrets.token_hex(8)}"
+        self._patched: dict[str, scripts.Script] = {}
         self.set(START)
 
     def set(self, now: float) -> None:
         self._client.set(self._key, int(now * 1000))
 
     def _script(self, name: str) -> scripts.Script:
-        if name not in self._staged:
+        if name not in self._patched:
             time = f"return tonumber(redis.call('GET', '{self._key}'))"
             source = scripts.script(name, shebang=self._shebang).source
             for old, new in [(SERVER_TIME, time), *filter(None, [self._changes.get(name)])]:
                 assert source.count(old) == 1 or (old == SERVER_TIME and "'TIME'" not in source)
                 source = source.replace(old, new)
-            self._staged[name] = scripts.script_from(source)
-        return self._staged[name]
+            self._patched[name] = scripts.script_from(source)
+        return self._patched[name]
 
 
-def enforced() -> RiskPolicy:
-    """Return the default risk policy with an enforced guard."""
+def enforcing_risk_policy() -> RiskPolicy:
+    """Return the default risk policy, with a pumping guard that blocks instead of only recording."""
     return risk_policy(
         IpLimitsConfig(), PumpingGuardConfig(mode=PumpingGuardMode.ENFORCE), GlobalFailuresConfig()
     )
@@ -94,9 +94,9 @@ def enforced() -> RiskPolicy:
 
 @dataclass
 class Timeline:
-    """The time of a stage, and the behaviours of its users."""
+    """A discrete-event scheduler: simulated time, and the behaviours that run in it."""
 
-    runner: StagedRunner
+    runner: SettableClockRunner
     clock: fakes.FakeClock = field(default_factory=lambda: fakes.FakeClock(START))
     tick: int = 1
     """The resolution of time, in seconds."""
@@ -105,7 +105,7 @@ class Timeline:
     _order: Iterator[int] = field(default_factory=count)
 
     def pass_time(self, seconds: float) -> None:
-        """Move every clock."""
+        """Advance the clocks of the test and of the scripts."""
         self.clock.advance(seconds)
         self.runner.set(self.clock.time)
 
@@ -130,8 +130,8 @@ class Timeline:
 
 
 @dataclass
-class Stage(Timeline):
-    """A timeline with the service and its fakes."""
+class Simulation(Timeline):
+    """A timeline with a real service and its fakes; *verified* are the phones that were verified."""
 
     service: VerificationService = field(kw_only=True)
     usage_counters: RedisUsageCounters = field(kw_only=True)
@@ -142,7 +142,7 @@ class Stage(Timeline):
     verified: list[str] = field(default_factory=list)
 
     def pass_time(self, seconds: float) -> None:
-        """Move every clock, after writing the buffered counters to the store."""
+        """Advance the clocks, after writing the buffered counters to the store."""
         self.usage_counters.write()
         super().pass_time(seconds)
 
@@ -152,20 +152,18 @@ class Stage(Timeline):
         return self.service.request(client, phone, purpose="login", client_ip=address)
 
     def resend(self, phone: str, address: str | None, sent: SendOutcome) -> SendOutcome:
-        opened = sent.verification_id
-        return self.service.resend(MALL, phone, opened, client_ip=address)
+        return self.service.resend(MALL, phone, sent.verification_id, client_ip=address)
 
     def verify(
         self, phone: str, address: str | None, sent: SendOutcome, code: str, client: Client = MALL
     ) -> Approved:
-        opened = sent.verification_id
-        approved = self.service.verify(client, phone, opened, code, client_ip=address)
+        approved = self.service.verify(client, phone, sent.verification_id, code, client_ip=address)
         self.verified.append(phone)
         return approved
 
 
-def build(client: redis.Redis, risk: RiskPolicy, keyring: Keyring | None = None) -> Stage:
-    """Return a stage on its own server, with two clients that send to two countries."""
+def build(client: redis.Redis, risk: RiskPolicy, keyring: Keyring | None = None) -> Simulation:
+    """Return a simulation on *client*'s server, with two clients that may send to two countries."""
     keyring = keyring or Keyring({"k1": secrets.token_bytes(32)}, "k1", secrets.token_bytes(32))
     clock, events, sender, challenges = (
         fakes.FakeClock(START),
@@ -173,7 +171,7 @@ def build(client: redis.Redis, risk: RiskPolicy, keyring: Keyring | None = None)
         FakeSender(),
         FakeChallenges(),
     )
-    runner = StagedRunner(client)
+    runner = SettableClockRunner(client)
     store = RedisStore(client, events)
     store.redis.scripts = runner
     usage_counters = RedisUsageCounters(
@@ -198,7 +196,7 @@ def build(client: redis.Redis, risk: RiskPolicy, keyring: Keyring | None = None)
         events=events,
         log_context=CurrentRequestLog(),
     )
-    return Stage(
+    return Simulation(
         runner,
         clock,
         service=service,

@@ -11,7 +11,7 @@ import fakeredis
 import pytest
 from support import fakes
 from support.events import RecordingEvents
-from support.service_on_redis import StagedRunner, Timeline
+from support.service_on_redis import SettableClockRunner, Timeline
 from web.web_app import PHONE, WebApp, open_web_app, problem
 
 from otp_service.observability.logging import JsonEventLogger
@@ -94,7 +94,7 @@ def numbers_seen(*, is_busy: bool) -> dict[str, dict[str, tuple[int, int | None]
     redis = fakeredis.FakeRedis()
     store = RedisStore(redis, RecordingEvents(), shebang=False)
     harness = fakes.harness(SHOP, store=store)
-    store.redis.scripts = runner = StagedRunner(redis, shebang=False)
+    store.redis.scripts = runner = SettableClockRunner(redis, shebang=False)
     time, web_app = Timeline(runner, harness.clock), open_web_app(harness)
     time.pass_time(0)  # sets the store's clock to that of the service
     for _ in range(2 if is_busy else 0):
