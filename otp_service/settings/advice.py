@@ -1,4 +1,4 @@
-"""Warnings: what is allowed, but what an operator should know before the service starts."""
+"""Warnings about valid settings that an operator should know of before the service starts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FOR_A_GROUP = stat.S_IXGRP | stat.S_IXOTH
 
 _CANNOT_SEND = "cannot send to most numbers of"
 _WHY = (
-    "SendSms takes numbers without the plus sign, and without it +1 3… to +1 9… are mainland numbers; "
+    "SendSms takes numbers without the plus sign, and without it +1 3… to +1 9… look like mainland numbers; "
     "use another provider for them"
 )
 

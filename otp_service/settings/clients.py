@@ -86,7 +86,7 @@ class ClientLimitsConfig(Config):
 
 
 class ClientConfig(Config):
-    """`[clients.<id>]`: the keys of one client, what it may do and how much.
+    """`[clients.<id>]`: the keys, permissions and limits of one client.
 
     *secret_key_digests* are SHA-256 in hex; *proof_keys* are ordered newest first; empty *purposes* or
     *routes* mean all.

@@ -41,7 +41,7 @@ def _host_issue(host: str) -> str:
         ip_address(host)
     except ValueError:
         if not _HOST_NAME.fullmatch(host) or _DOTTED.fullmatch(host):
-            return "must be an address or a host name, like 0.0.0.0 or ::1, without scheme, port and brackets"
+            return "must be an address or a host name, like 0.0.0.0 or ::1, without scheme, port or brackets"
     return ""
 
 
@@ -112,7 +112,7 @@ def country(text: str) -> str:
     if text in COUNTRIES:
         return text
     meant = f": write {code}" if (code := hint(text)) else ', like "CN"'
-    raise invalid(f"must be the two capital letters of a country (ISO 3166){meant}")
+    raise invalid(f"must be a country code of two capital letters (ISO 3166){meant}")
 
 
 Country = Annotated[str, AfterValidator(country)]
@@ -121,7 +121,7 @@ Country = Annotated[str, AfterValidator(country)]
 _HOST = re.compile(r"[\w-]+(?:\.[\w-]+)*\.?")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*")
 
-_NOT_ASCII = "must be ASCII, as in HTTP headers: write the host as xn--…, and other letters percent-encoded"
+_NOT_ASCII = "must be ASCII, as in HTTP headers: write the host as xn--…, and percent-encode other letters"
 
 WEBHOOK_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix of all such secrets
 MIN_WEBHOOK_SECRET_BYTES, MAX_WEBHOOK_SECRET_BYTES = 24, 64
@@ -199,7 +199,7 @@ def _secret_issue(text: str) -> str:
         return f"must be {WEBHOOK_SECRET_PREFIX} and base64"
     if not MIN_WEBHOOK_SECRET_BYTES <= len(key) <= MAX_WEBHOOK_SECRET_BYTES:
         return f"must hold {MIN_WEBHOOK_SECRET_BYTES} to {MAX_WEBHOOK_SECRET_BYTES} random bytes"
-    return "" if len(set(key)) >= _MIN_DIFFERENT_BYTES else "is not random"
+    return "" if len(set(key)) >= _MIN_DIFFERENT_BYTES else "is not random: generate a new one"
 
 
 def _decoded(text: str) -> bytes:

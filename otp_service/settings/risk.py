@@ -29,7 +29,7 @@ PhoneHash = Annotated[
 
 
 class RiskConfig(Config):
-    """`[risk]`: the challenge that a suspicious call must solve for an SMS. *ttl* in seconds."""
+    """`[risk]`: the challenge that a suspicious call must solve before an SMS is sent. *ttl* in seconds."""
 
     challenge: Literal["altcha", "off"] = "altcha"
     ttl: int = Field(default=600, ge=60, le=1_800)
@@ -51,7 +51,7 @@ class IpLimitsConfig(Config):
 
 
 class GuardScopeConfig(Config):
-    """`[pumping_guard.<scope>]`: from which number of unverified SMS the guard reacts in 24 hours."""
+    """`[pumping_guard.<scope>]`: how many unverified SMS in 24 hours make the guard react."""
 
     min_unverified: int = Field(default=_GUARD.min_unverified, ge=1, le=1_000_000)
     max_unverified_ratio: float = Field(default=_GUARD.max_unverified_ratio, ge=0.05, le=10)
@@ -87,7 +87,7 @@ class PumpingGuardConfig(Config):
 
 
 class GlobalFailuresConfig(Config):
-    """`[global_failures]`: wrong codes per day, of verifications never approved, that require challenges."""
+    """`[global_failures]`: how many wrong codes of verifications never approved require challenges."""
 
     min_failures: int = Field(default=_FAILURES.min_failures, ge=1, le=1_000_000)
     max_failure_ratio: float = Field(default=_FAILURES.max_failure_ratio, ge=0, le=1)
@@ -108,7 +108,7 @@ def risk_policy(
 
 
 class AllowConfig(Config):
-    """`[allow]`: requests without risk challenges and pumping guard; phone limits and budgets still apply."""
+    """`[allow]`: requests exempt from challenges and the guard, but not from phone limits and budgets."""
 
     addresses: tuple[Network, ...] = ()
     prefixes: tuple[Prefix, ...] = ()

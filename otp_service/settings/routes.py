@@ -69,7 +69,7 @@ _ANY_CODE = "123456"
 
 _RULES = {
     ParamRule.NO_URL: "contains a link, which Aliyun refuses",
-    ParamRule.LETTERS_AND_DIGITS: "may contain letters and digits only, a rule of Aliyun's",
+    ParamRule.LETTERS_AND_DIGITS: "may contain only letters and digits: Aliyun refuses anything else",
 }
 
 
@@ -110,13 +110,13 @@ class TemplateConfig(Config):
     def issues(self, where: str) -> Iterator[ConfigIssue]:
         """Yield the issues of this table alone that do not depend on the provider."""
         if len(self.country) > 1 and {WILDCARD, INTERNATIONAL} & set(self.country):
-            yield ConfigIssue(f"{where}.country", "lists a group beside countries: give one or the other")
+            yield ConfigIssue(f"{where}.country", 'combines "*" or "international" with other values')
         if self.code_variable in self.extra_variables:
-            yield ConfigIssue(f"{where}.extra_variables", "contains the variable of the code")
+            yield ConfigIssue(f"{where}.extra_variables", "contains code_variable: remove it here")
         if not all(map(_VARIABLE.fullmatch, (self.code_variable, *self.extra_variables))):
             yield ConfigIssue(
                 f"{where}.code_variable",
-                "names a variable that is not letters, digits and _, beginning with a letter",
+                "and the names in extra_variables must be letters, digits and _, beginning with a letter",
             )
 
     def aliyun_issues(self, where: str) -> Iterator[ConfigIssue]:
@@ -143,7 +143,7 @@ class TemplateConfig(Config):
         if self.template_code and not _PRESET.fullmatch(self.template_code):
             yield ConfigIssue(f"{where}.template_code", "must be a preset template of PNVS, such as 100001")
         if self.code_variable == MINUTES:
-            yield ConfigIssue(f"{where}.code_variable", "is the variable for the minutes")
+            yield ConfigIssue(f"{where}.code_variable", "is the variable that PNVS fills with the minutes")
         if not set(self.country) <= {WILDCARD, MAINLAND}:
             yield ConfigIssue(f"{where}.country", f"must be {MAINLAND}: PNVS sends to the mainland only")
 

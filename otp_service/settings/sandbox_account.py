@@ -54,7 +54,7 @@ class SandboxAccountConfig(Config):
 
 
 def load_account(path: Path | None, **given: object) -> SandboxAccountConfig:
-    """Read the file at *path*, if any; settings *given* otherwise override it unless they are None.
+    """Read the file at *path*, if any. The settings *given* as arguments override it unless they are None.
 
     Raises:
         SettingsError: with all issues, without any value.

@@ -94,7 +94,7 @@ def key_issues(secret: SecretStr, read: Callable[[SecretStr], bytes]) -> Iterato
     if len(key) < MIN_SECRET_BYTES:
         yield f"is too short: at least {MIN_SECRET_BYTES} random bytes are needed"
     elif len(set(key)) < _MIN_DIFFERENT:
-        yield "is not random"
+        yield "is not random: generate a new one"
 
 
 def forms(secret: SecretStr) -> frozenset[bytes]:
@@ -111,7 +111,7 @@ def is_example(secret: SecretStr) -> bool:
 
 
 _OTHER_ENCODINGS = (
-    (codecs.BOM_UTF32_LE, "UTF-32"),  # begins with that of UTF-16
+    (codecs.BOM_UTF32_LE, "UTF-32"),  # must come first: it begins with the mark of UTF-16
     (codecs.BOM_UTF32_BE, "UTF-32"),
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
@@ -281,5 +281,5 @@ def _check_redis_file(name: str, redis: Json) -> None:
         elif name == "key_file" and isinstance(cert, str):
             context.load_cert_chain(cert, file, password="")  # otherwise OpenSSL asks for it on the terminal
     except (ssl.SSLError, OSError, ValueError):
-        what = "certificates in PEM" if name == "ca_file" else "the key, in PEM, of redis.cert_file"
+        what = "certificates in PEM" if name == "ca_file" else "the key of redis.cert_file in PEM"
         raise UnreadableFile(f"names a file that does not contain {what}") from None

@@ -252,7 +252,7 @@ class Settings(Config):
         return PhoneLimits(**self.limits.model_dump(exclude={"reserved_for_known_ratio"}))
 
     def pool_size(self) -> int:
-        """Return the number of Redis connections per worker; by default more than are used at a time."""
+        """Return the number of Redis connections per worker; by default one per request and per send."""
         return self.redis.pool_size or self.server.worker_connections + self.max_in_flight()
 
     def max_in_flight(self) -> int:
@@ -286,7 +286,7 @@ class Settings(Config):
         return Clients(table.client(name, self.purposes, usual) for name, table in self.clients.items())
 
     def clients_of(self, route: RouteConfig) -> frozenset[str]:
-        """Return the clients that *route* sends for, by its table and theirs; empty if it sends for all.
+        """Return the clients that *route* sends for, which both sides restrict; empty if it sends for all.
 
         `validate` reports a route that sends for none.
         """

@@ -396,12 +396,12 @@ def test_configuration_that_passes_check_config_starts(redis_server: Server, tmp
         (
             "[service]",
             '[service]\ncountries = ["CN", "UK"]',
-            "service.countries[1]: must be the two capital letters of a country (ISO 3166): write GB",
+            "service.countries[1]: must be a country code of two capital letters (ISO 3166): write GB",
         ),
         (
             "[service]",
             '[service]\ndefault_region = "EN"',
-            "service.default_region: must be the two capital letters of a country (ISO 3166): write GB",
+            "service.default_region: must be a country code of two capital letters (ISO 3166): write GB",
         ),
         (
             "[server]",

@@ -150,7 +150,10 @@ def test_all_missing_settings_of_a_provider_are_reported_together(name: str) -> 
             {"secret": "whsec_" + base64.b64encode(bytes(range(65))).decode()},
             "secret: must hold 24 to 64 random bytes",
         ),
-        ({"secret": "whsec_" + base64.b64encode(bytes(32)).decode()}, "secret: is not random"),
+        (
+            {"secret": "whsec_" + base64.b64encode(bytes(32)).decode()},
+            "secret: is not random: generate a new one",
+        ),
     ],
 )
 def test_webhook_needs_an_address_and_a_secret(change: Raw, sentence: str) -> None:
@@ -256,11 +259,11 @@ def test_template_serves_one_country_several_countries_or_a_group(country: objec
 @pytest.mark.parametrize(
     ("country", "sentence"),
     [
-        ("China", "country[0]: must be the two capital letters of a country (ISO 3166): write CN"),
-        (["HK", "cn"], "country[1]: must be the two capital letters of a country (ISO 3166): write CN"),
+        ("China", "country[0]: must be a country code of two capital letters (ISO 3166): write CN"),
+        (["HK", "cn"], "country[1]: must be a country code of two capital letters (ISO 3166): write CN"),
         ([], "country: needs at least 1"),
-        (["HK", "*"], "country: lists a group beside countries: give one or the other"),
-        (["international", "CN"], "country: lists a group beside countries: give one or the other"),
+        (["HK", "*"], 'country: combines "*" or "international" with other values'),
+        (["international", "CN"], 'country: combines "*" or "international" with other values'),
         (5, "country: must be a list"),
         ({SENTINEL: 1}, "country: must be a list"),
     ],
@@ -291,11 +294,11 @@ def test_pnvs_sends_to_the_mainland_only() -> None:
         ({"extra_variables": {"min": "6"}}, "extra_variables: has a min that is longer than codes.ttl"),
         ({"extra_variables": {"min": "0"}}, "extra_variables: has a min that is not a number of minutes"),
         ({"extra_variables": {"min": "five"}}, "extra_variables: has a min that is not a number of minutes"),
-        ({"code_variable": "min"}, "code_variable: is the variable for the minutes"),
+        ({"code_variable": "min"}, "code_variable: is the variable that PNVS fills with the minutes"),
         ({"template_code": "SMS_1"}, "template_code: must be a preset template of PNVS, such as 100001"),
         (
             {"extra_variables": {"x": "a b"}},
-            "extra_variables: may contain letters and digits only, a rule of Aliyun's",
+            "extra_variables: may contain only letters and digits: Aliyun refuses anything else",
         ),
     ],
     ids=["longer", "none", "no number", "as the code", "one's own", "symbols"],

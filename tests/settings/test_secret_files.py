@@ -285,7 +285,7 @@ def test_redis_certificates_must_be_valid(tmp_path: Path, raw: Raw) -> None:
 
     assert issues_of(raw) == [
         "redis.ca_file: names a file that does not contain certificates in PEM",
-        "redis.key_file: names a file that does not contain the key, in PEM, of redis.cert_file",
+        "redis.key_file: names a file that does not contain the key of redis.cert_file in PEM",
     ]
 
 

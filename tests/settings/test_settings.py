@@ -100,7 +100,7 @@ def test_valid_settings_have_no_issues(raw: Raw) -> None:
         pytest.param(
             "service.countries",
             ["China"],
-            "service.countries[0]: must be the two capital letters of a country (ISO 3166): write CN",
+            "service.countries[0]: must be a country code of two capital letters (ISO 3166): write CN",
             id="country",
         ),
         pytest.param("service.countries", [], "service.countries: needs at least 1", id="no-country"),
@@ -196,7 +196,10 @@ def test_valid_settings_have_no_issues(raw: Raw) -> None:
             "keys.roots.b", f"*{SENTINEL}", "keys.roots.b: must be base64 or hex", id="root-spelling"
         ),
         pytest.param(
-            "keys.pseudonym_key", "00" * 32, "keys.pseudonym_key: is not random", id="zero-pseudonym-key"
+            "keys.pseudonym_key",
+            "00" * 32,
+            "keys.pseudonym_key: is not random: generate a new one",
+            id="zero-pseudonym-key",
         ),
         pytest.param(
             "keys.pseudonym_key",
@@ -299,14 +302,14 @@ def test_valid_settings_have_no_issues(raw: Raw) -> None:
             "clients.web.return_urls",
             ["https://例子.example/x"],
             "clients.web.return_urls[0]: must be ASCII, as in HTTP headers: "
-            "write the host as xn--…, and other letters percent-encoded",
+            "write the host as xn--…, and percent-encode other letters",
             id="return-url-that-no-header-can-contain",
         ),
         pytest.param(
             "clients.web.return_urls",
             ["https://\u212a.example/x"],
             "clients.web.return_urls[0]: must be ASCII, as in HTTP headers: "
-            "write the host as xn--…, and other letters percent-encoded",
+            "write the host as xn--…, and percent-encode other letters",
             id="return-url-that-is-ascii-in-lower-case",
         ),
         pytest.param(
@@ -413,7 +416,7 @@ def test_valid_settings_have_no_issues(raw: Raw) -> None:
         pytest.param(
             "routes.0.templates.0.extra_variables",
             {"code": "1"},
-            "routes[0].templates[0].extra_variables: contains the variable of the code",
+            "routes[0].templates[0].extra_variables: contains code_variable: remove it here",
             id="code-is-fixed",
         ),
         pytest.param(
@@ -425,7 +428,8 @@ def test_valid_settings_have_no_issues(raw: Raw) -> None:
         pytest.param(
             "routes.0.templates.0.extra_variables",
             {"minutes": f"5 {SENTINEL}"},
-            "routes[0].templates[0].extra_variables: may contain letters and digits only, a rule of Aliyun's",
+            "routes[0].templates[0].extra_variables: may contain only letters and digits: "
+            "Aliyun refuses anything else",
             id="param-symbols",
         ),
         pytest.param(
@@ -437,8 +441,8 @@ def test_valid_settings_have_no_issues(raw: Raw) -> None:
         pytest.param(
             "routes.0.templates.0.code_variable",
             "${code}",
-            "routes[0].templates[0].code_variable: names a variable that is not letters, digits and _, "
-            "beginning with a letter",
+            "routes[0].templates[0].code_variable: and the names in extra_variables must be letters, digits "
+            "and _, beginning with a letter",
             id="variable",
         ),
     ],

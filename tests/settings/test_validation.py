@@ -20,7 +20,7 @@ from otp_service.settings.issues import ANY_NAME, paths
 from otp_service.settings.sandbox_account import SandboxAccountConfig, load_account
 
 SENTINEL = "SENTINEL-value-that-must-never-be-shown"
-ISO = "must be the two capital letters of a country (ISO 3166)"
+ISO = "must be a country code of two capital letters (ISO 3166)"
 WHSEC = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 
 Raw = dict[str, Any]
