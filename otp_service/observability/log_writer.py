@@ -29,7 +29,7 @@ DRAIN_SECONDS = 2.0
 """How long `drain` waits for the last lines to be written."""
 
 MAX_QUEUED = 100_000
-"""How many unwritten lines are queued. Further lines are dropped."""
+"""The maximum number of unwritten lines. Further lines are dropped."""
 
 
 class BufferedLogWriter:
@@ -49,7 +49,7 @@ class BufferedLogWriter:
         forks.call_in_child(self._start)
 
     def write(self, line: bytes) -> int:
-        """Queue *line*."""
+        """Queue *line*, or drop it if the queue is full; return its length in either case."""
         if self._lost:
             self._report_lost()
         if self._queue.qsize() >= MAX_QUEUED:

@@ -101,7 +101,7 @@ _LEVEL_OF = {event: level for level, events in _LEVELS.items() for event in even
 _HIDDEN = "<hidden>"
 _SECRET = re.compile(r"[sp]k_[A-Za-z0-9_-]{8}|(?<![0-9A-Za-z])\+?\d[\d -]{9,17}(?![0-9A-Za-z^])")
 _SHORTEST_SECRET = 10
-"""In characters. Shorter facts, which most are, are not searched for `_SECRET`."""
+"""In characters. Shorter facts, which are most of them, are not searched for `_SECRET`."""
 
 _JSON = json.JSONEncoder(separators=(",", ":"))
 """Created once: structlog's `JSONRenderer` would create an encoder for every line."""
@@ -171,7 +171,7 @@ class JsonEventLogger:
 
 
 class _Lines:
-    """The logger that structlog wraps. structlog's own ones hold a lock that a fork could leave locked."""
+    """The logger that structlog wraps. structlog's own loggers hold a lock that a fork could leave locked."""
 
     def __init__(self, output: Output) -> None:
         self._output = output

@@ -277,7 +277,7 @@ class ProcessMetrics(Collector):
         """Returns the process id of each worker, by its slot."""
 
     def collect(self) -> Iterable[Metric]:
-        """Return the metrics. A process that has just ended has none. Without /proc, nothing has any."""
+        """Return the metrics. A process that has just ended has none. Without /proc, there are none."""
         processes = {"main": os.getpid()}
         processes |= {f"worker-{slot}": pid for slot, pid in sorted(self.worker_pids().items())}
         families: dict[str, Metric] = {}
@@ -297,10 +297,10 @@ class MetricsServer:
     """Serves the metrics of *registry* in a thread. Close it, or use it as a context manager."""
 
     def __init__(self, registry: CollectorRegistry, host: str, port: int) -> None:
-        """Start to listen on *host* and *port*.
+        """Start listening on *host* and *port*.
 
         Raises:
-            OSError: listening is impossible, for example because the port is in use.
+            OSError: it cannot listen there, for example because the port is in use.
         """
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._server, self._thread = start_http_server(port, host, registry)

@@ -1,6 +1,6 @@
-"""The use cases: what happens, and in which order, when a code is requested, verified or redeemed.
+"""The use cases: what happens, and in what order, when a code is requested or verified, or a proof redeemed.
 
-`interfaces.py` describes what they need of the outside. A module here imports `domain` and its neighbours.
+`interfaces.py` defines the interfaces to everything outside. The modules import only `domain` and each other.
 """
 
 from __future__ import annotations

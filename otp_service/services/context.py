@@ -1,4 +1,4 @@
-"""The context of one call about one phone: the caller's texts, parsed."""
+"""The context of one call about one phone: the caller's input, parsed."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class ContextBuilder:
         is_public: bool = False,
         known_device: bool = False,
     ) -> RequestContext:
-        """Return the context of a call of *client* about the phone that *phone_text* spells.
+        """Return the context of a call by *client* about the phone number in *phone_text*.
 
         Raises:
             InvalidPhone, DestinationBlocked: the service does not serve this phone.

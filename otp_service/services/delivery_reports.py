@@ -1,7 +1,8 @@
-"""Delivery reports and inbound SMS, which providers send on their own.
+"""Delivery reports and inbound SMS, which providers send unprompted.
 
-Reports are not signed. The reference in a report is: this service made it, with a MAC, and it names the send.
-A report without such a reference changes nothing, and no phone number has to be stored to find a send.
+Reports are not signed, but the reference in a report is: this service created it, with a MAC, and it
+identifies the send. A report without such a reference changes nothing, and no phone number has to be stored
+to find a send.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from otp_service.services.interfaces import Clock, EventLogger, InboundSmsForwar
 _ID_BYTES = 16
 
 MAX_DESCRIBED = 10
-"""Unreadable items of one body whose form is logged. All of them are counted."""
+"""Maximum number of unreadable items in one body whose structure is logged. All of them are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportBatchResult:
-    """How many items of one body ended in which way."""
+    """The number of items in one body, by result."""
 
     updated: int = 0
-    """Reports that changed what was known of a send."""
+    """Reports that changed the status of a send."""
     repeated: int = 0
     expired: int = 0
     """Reports of this service's SMS whose verifications the store no longer holds."""
@@ -92,7 +93,7 @@ class DeliveryReportService:
             raise
 
     def _read_items(self, items: Iterable[object]) -> tuple[list[ProviderReport | ReceivedSms], int]:
-        """Return the items that can be read and the number of those that cannot; log the form of these."""
+        """Return the readable items and the number of unreadable ones; log the structure of the latter."""
         read: list[ProviderReport | ReceivedSms] = []
         malformed = 0
         for item in items:
@@ -127,7 +128,7 @@ class DeliveryReportService:
     def _log_update(
         self, reference: MessageReference, item: ProviderReport, update: DeliveryUpdate | None
     ) -> str:
-        """Log what one report has changed, and return which count of the batch it belongs to."""
+        """Log what one report has changed; return the name of the count in `ReportBatchResult`."""
         if update is None:
             return "expired"
         if not update.changed:
@@ -162,7 +163,7 @@ class DeliveryReportService:
         return outcome
 
     def _inbound_sms(self, item: ReceivedSms) -> InboundSms:
-        """Return the SMS with an id that is the same when it is reported again, and reveals nothing of it."""
+        """Return the SMS with an id that reveals nothing, and stays the same when it is reported again."""
         fields = (text.encode("utf-8", "backslashreplace") for text in item.identity)
         mac = hmac_fields(self._keyring.active.message_reference, (b"uplink", *fields))
         return InboundSms(

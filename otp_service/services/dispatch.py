@@ -1,6 +1,7 @@
 """Sending one SMS: reserve it in the store, send it, record the result in the store.
 
-The verification exists before its SMS is sent: this process may end after the provider has accepted it.
+The verification is created before its SMS is sent, because this process may die after the provider has
+accepted the SMS.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from otp_service.services.interfaces import Clock, EventLogger, SmsSender, Store
 from otp_service.services.operator_warnings import OperatorWarnings
 
 MAX_RETRY_AFTER_HINT = 5
-"""Seconds. The `Retry-After` of a 503 is a hint; it is no longer than this even if the provider's is."""
+"""In seconds. The `Retry-After` of a 503 is a hint and never longer than this, even if the provider's is."""
 
 RECORDING_MARGIN = 0.1
 """Seconds between the deadline of a send and that of its request, reserved for recording the result."""
@@ -58,7 +59,7 @@ class SendOutcome:
 class SendJob:
     """One SMS to send.
 
-    *known*: the whole of the budgets may be used. *record* is the idempotency record to finish with the send.
+    *known*: the call may use the budgets in full. *record* is the idempotency record to finish with the send.
     """
 
     context: RequestContext
@@ -102,7 +103,7 @@ class SmsDispatcher:
         Raises:
             LimitError: a limit or budget is used up.
             ProviderError: nothing was sent.
-            StoreUnavailable: nothing was sent, because the store is asked first.
+            StoreUnavailable: nothing was sent, because the store is called first.
         """
         context = job.context
         keys = self._keyring.active
@@ -142,7 +143,7 @@ class SmsDispatcher:
         )
         keys = self._keyring.by_kid.get(reservation.kid)
         if keys is None:
-            raise InternalError  # its root secret was removed before it ended
+            raise InternalError  # the root secret was removed before the verification ended
         code_context = CodeContext(job.verification_id, context.client.id, context.phone.e164)
         code = codes.derive(keys.code, reservation.salt, code_context, reservation.verification.code_type)
         return self._send(job, reservation.verification, code)
@@ -150,9 +151,9 @@ class SmsDispatcher:
     def _send(self, job: SendJob, verification: Verification, code: Code) -> SendOutcome:
         """Send the newest SMS of *verification* and record the result.
 
-        If the store fails then, the call ends as if it had not: a caller needs the id of an SMS that was
-        sent, and the reason of a refusal. The reservation stays until its limit's window ends, so nothing is
-        counted too low.
+        If recording fails, the call still ends with the result of the send: the caller needs the id of a
+        verification whose SMS was sent, or the reason for a refusal. The reservation then stays until the
+        window of its limit ends, so the limits may count too much, but never too little.
         """
         context, number = job.context, len(verification.sends)
         reference = MessageReference(context.phone_key.phone_hash, verification.verification_hash, number)

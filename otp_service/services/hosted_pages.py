@@ -1,7 +1,7 @@
-"""Hosted pages: a client creates one, one browser opens it, and forms lead its visitor to a proof.
+"""Hosted pages: a client creates a page, one browser opens it, and its forms lead the visitor to a proof.
 
-The verification itself takes the same steps as for any other caller. This module ensures that each form is
-processed once, and that only the page knows the verification that was created on it.
+The verification itself works as for any other caller. This module ensures that each form is processed only
+once, and that only the page knows the verification that was created on it.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ from otp_service.services.interfaces import Clock, PageStore
 from otp_service.services.verification import Approved, SendOutcome, VerificationService
 
 CREATED_PER_OPENED = 10
-"""How many pages a client may create for each one that may be opened. Many are loaded and never used."""
+"""How many pages a client may create for each page that may be opened. Many are never used."""
 
 MAX_VERIFICATIONS_PER_PAGE = 5
 
 SUBMISSION_GRACE = 4.0
-"""Seconds after the deadline of a request at which a form without a result is given up."""
+"""Seconds after the deadline of a request at which a form without a result is considered abandoned."""
 
 
 class PageUnavailableReason(StrEnum):
@@ -129,7 +129,7 @@ class HostedPages:
         keyring: encrypts the pages.
         clock: the time.
         deadline: seconds that a request may take.
-        draw: returns this many random bytes.
+        draw: returns the given number of random bytes.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class HostedPages:
     def view(self, page_id: str, browser_token: str) -> PageView:
         """Return the current state of a page for the browser with *browser_token*.
 
-        This changes nothing, because previews and prefetches load pages, too. Until the first form is
+        This changes nothing, because previews and prefetches also load pages. Until the first form is
         submitted, every browser gets the page with a new token. A token that the browser already has is
         ignored, because someone else may have set its cookie.
 
@@ -212,7 +212,7 @@ class HostedPages:
         """Process *form* once. Return the id of the client, and the error that the page then shows, if any.
 
         The first form binds the page to the browser that submitted it. Submitting a form again does nothing:
-        the page shows the result of the first time.
+        the page shows the result of the first submission.
 
         Raises:
             PageUnavailable: the page does not exist for this browser.
@@ -238,7 +238,7 @@ class HostedPages:
         )
         claimed = self._compare_and_set(loaded, busy)
         if claimed is None:
-            return page.client, None  # another click of the same form was faster
+            return page.client, None  # another submission of the same form was faster
         result, error = self._process(claimed.page, form, client_ip)
         self._compare_and_set(claimed, replace(result, busy_until=0))
         return page.client, error
@@ -297,7 +297,7 @@ class HostedPages:
             raise PageUnavailable(PageUnavailableReason.TAKEN)
 
     def _compare_and_set(self, loaded: _LoadedPage, page: HostedPage) -> _LoadedPage | None:
-        """Write *page* and return it as it is now stored; None if it was written since it was loaded."""
+        """Write *page* and return it as stored; None if another request has written it in the meantime."""
         encrypted = self._encrypt(loaded.page_id, page)
         if not self._store.compare_and_set(loaded.id_hash, loaded.version, encrypted):
             return None
@@ -320,14 +320,14 @@ class _FormHandler:
     now: float
 
     def submit_phone(self, page: HostedPage, phone: str) -> _FormResult:
-        """Create a verification of *phone*, or return to the current one if it is of the same phone."""
+        """Create a verification for *phone*, or return to the current one if it is for the same phone."""
         active = page.active
         if active and self.now < active.expires_at and self.service.is_same_phone(phone, active.phone):
             return replace(page, step=Step.CODE, phone=phone, pending_action="", challenge={}), None
         return self.send(replace(page, phone=phone), "phone")
 
     def send(self, page: HostedPage, action: str, solution: str = "") -> _FormResult:
-        """Send the SMS of a new verification (*action* `phone`), or another one of the current (`resend`)."""
+        """Send an SMS: of a new verification if *action* is `phone`, of the current one if it is `resend`."""
         page = replace(page, pending_action="", challenge={})
         try:
             if action == "resend" and page.active:

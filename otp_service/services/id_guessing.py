@@ -1,4 +1,4 @@
-"""Limits how often one IP address may ask for verifications that do not exist."""
+"""Limits how many verifications that do not exist one IP address may ask for."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _VERIFICATION_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 
 @dataclass(frozen=True, slots=True)
 class MissCounter:
-    """A context manager around the lookup of a verification: counts it if the id is unknown.
+    """A context manager around the lookup of a verification. It counts a miss if the id is unknown.
 
-    An address that has used up its misses finds the verifications that were requested from it, and no others.
-    *wait* is the number of seconds for which this lasts, 0 before that. Further unknown ids are then refused
-    like existing ones of others, and no longer counted: otherwise the refusal would reveal which ids exist.
+    An address that has used up its misses finds only the verifications that were requested from it. *wait* is
+    the number of seconds until this ends, or 0 if it has misses left. Meanwhile an unknown id gets the same
+    response as an existing id of someone else and is not counted; a difference would reveal which ids exist.
     """
 
     counters: UsageCounters
@@ -35,10 +35,10 @@ class MissCounter:
         return self.wait > 0
 
     def check_form(self, verification_id: str) -> None:
-        """Count an id that this service cannot have issued.
+        """Reject and count an id that this service cannot have issued.
 
         Raises:
-            VerificationNotFound, LimitReached: the id has another form.
+            VerificationNotFound, LimitReached: the id has the wrong format.
         """
         if not _VERIFICATION_ID.fullmatch(verification_id):
             with self:

@@ -1,6 +1,6 @@
-"""Idempotency keys: a repeated call is recognised by its key and its payload, and is answered like the first.
+"""Idempotency keys: a repeated call is recognized by its key and payload and gets the same response.
 
-A call that is refused frees its key, so that the same key may be used for another try.
+A rejected call frees its key, so that the caller can try again with the same key.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class IdempotencyKey:
 
 
 def browser_at(client_ip_hash: str) -> str:
-    """Return the caller of a call with a publishable key, which anyone can copy: the end user's address."""
+    """Return the caller for a publishable key: the end user's address, because anyone can copy the key."""
     return f"browser:{client_ip_hash}"
 
 
@@ -41,8 +41,8 @@ def record_for(
 ) -> IdempotencyRecord:
     """Return the idempotency record of one *call*.
 
-    The same key of another client, caller or call has another record. *caller* is `SERVER` or the result of
-    `browser_at`.
+    The same key has separate records for different clients, callers and calls. *caller* is `SERVER` or the
+    result of `browser_at`.
     """
     scope = (client, caller, call, key.key)
     return IdempotencyRecord(
@@ -53,7 +53,7 @@ def record_for(
 
 
 def raise_if_blocked(check: IdempotencyCheck) -> None:
-    """Return for the first call with its key and for a repetition of one that has ended.
+    """Return normally for the first call with a key, and for a repetition of a call that has ended.
 
     Raises:
         IdempotencyInProgress: the first call is still running.
@@ -66,7 +66,7 @@ def raise_if_blocked(check: IdempotencyCheck) -> None:
 
 
 def idempotent(store: Store, record: IdempotencyRecord | None) -> AbstractContextManager[None]:
-    """Run the block as the call of *record*, which may be None: begin the record, then finish or free it.
+    """Begin *record*, run the block, then finish the record or free its key. None only runs the block.
 
     Raises:
         IdempotencyInProgress, IdempotencyKeyReused: see `raise_if_blocked`; the block does not run.
@@ -98,7 +98,7 @@ def _freed_if_refused(store: Store, record: IdempotencyRecord) -> Iterator[None]
 
 
 def finish(store: Store, record: IdempotencyRecord | None, *, success: bool = True) -> None:
-    """Keep the result of *record*, or free its key. If the store fails now, the record ends by its TTL."""
+    """Keep the result of *record*, or free its key. If the store fails, the record expires by its TTL."""
     if record:
         with suppress(StoreUnavailable):
             store.finish_idempotent(record, record.result_id if success else "")

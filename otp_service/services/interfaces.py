@@ -1,7 +1,7 @@
-"""The Protocols of what the services need of the outside.
+"""Protocols for everything outside the domain that the services need.
 
-An adapter implements a Protocol, `app.py` puts them together. A call that succeeds returns a value; one that
-fails raises an error of `domain/errors.py`.
+Adapters implement them, and `app.py` passes the adapters to the services. A successful call returns a value;
+a failed call raises an error from `domain/errors.py`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Return seconds of a clock that never goes back, for deadlines."""
+        """Return the seconds of a clock that never goes backwards, for deadlines."""
         ...
 
 
@@ -63,7 +63,7 @@ class EventLogger(Protocol):
 
 
 class RequestLogContext(Protocol):
-    """What is known of the current request, for its one log line."""
+    """Facts about the current request, for its log line."""
 
     def bind(self, **facts: object) -> None:
         """Add *facts*, under the rules of `EventLogger.emit`."""
@@ -177,10 +177,10 @@ class Store(Protocol):
     ) -> Approval:
         """Count one attempt, compare the code and return the approval.
 
-        The very call that approved a verification may be repeated.
+        The call that approved a verification may be repeated, with the same result.
 
         Raises:
-            VerificationError: every outcome but approval.
+            VerificationError: every outcome other than approval.
             InvalidCode: the verification has codes of another type; no attempt was used.
         """
         ...
@@ -188,10 +188,10 @@ class Store(Protocol):
     def read(
         self, phone_key: PhoneKey, client: str, verification_hash: str, *, opener_only: bool = False
     ) -> Verification:
-        """Return the present state of the verification.
+        """Return the current state of the verification.
 
         Raises:
-            VerificationNotFound: unknown, or of another phone or client.
+            VerificationNotFound: it is unknown, or belongs to another phone or client.
         """
         ...
 
@@ -201,12 +201,14 @@ class Store(Protocol):
         """Cancel a pending verification. Canceling it again changes nothing.
 
         Raises:
-            VerificationError: unknown, or ended in another way.
+            VerificationError: it is unknown, or has ended in another way.
         """
         ...
 
     def redeem(self, phone_hash: str, verification_hash: str, ttl: int, call: bytes = b"") -> bool:
-        """Mark the proof of a verification as used for *ttl* seconds; True if this *call* did so before.
+        """Mark the proof of a verification as used for *ttl* seconds; return whether *call* did so before.
+
+        *call* is the fingerprint of a call with an idempotency key, or empty.
 
         Raises:
             ProofRedeemed: another call has used it.
@@ -238,7 +240,7 @@ class PageStore(Protocol):
     """Hosted pages. Each method is one round trip and raises StoreUnavailable if it fails."""
 
     def check_rate(self, event: PageEvent, client: str, quota: PageQuota, ip_hash: str) -> None:
-        """Count an *event* of a page of *client*, from the IP address with that hash; empty: unknown.
+        """Count an *event* of a page of *client*. *ip_hash* is empty if the visitor's address is unknown.
 
         Raises:
             LimitReached: *quota* is used up; nothing was counted.
@@ -250,19 +252,19 @@ class PageStore(Protocol):
         ...
 
     def load(self, page_hash: str) -> StoredPage | None:
-        """Return a page, None if it does not exist."""
+        """Return the page, or None if it does not exist."""
         ...
 
     def compare_and_set(self, page_hash: str, version: int, encrypted: bytes) -> bool:
-        """Replace the page of that *version*; return False if it has another version or is gone.
+        """Replace the page if it still has this *version*; return False if it has another one or is gone.
 
-        The TTL stays.
+        The TTL does not change.
         """
         ...
 
 
 class UsageCounters(Protocol):
-    """Counters that no request waits for. Processes share their totals about once a second.
+    """Counters that no request waits for. Processes share their totals about twice a second.
 
     A limit on such a counter may be exceeded by what all processes count in that time.
     """
@@ -272,7 +274,7 @@ class UsageCounters(Protocol):
         ...
 
     def seconds_until_misses_allowed(self, quota: ClientIpQuota) -> int:
-        """Return for how long the address has used up its misses of ten minutes; 0 if it has not."""
+        """Return the seconds until the address may cause misses again; 0 if it has some left."""
         ...
 
     def record_send(
@@ -315,7 +317,7 @@ class ChallengeProvider(Protocol):
 
     @property
     def ttl(self) -> int:
-        """Seconds that a challenge lives. Its id is remembered as used for at least this long."""
+        """Lifetime of a challenge in seconds. Its id is remembered as used for at least this long."""
         ...
 
     def issue(self, subject: ChallengeSubject, level: int) -> Mapping[str, object]:
@@ -325,7 +327,7 @@ class ChallengeProvider(Protocol):
     def verify(self, solution: str, subject: ChallengeSubject, level: int) -> str | None:
         """Return the id of the challenge that *solution* solves (at most 64 URL-safe characters).
 
-        None if it is not a valid, unexpired solution of at least that *level* for *subject*.
+        Returns None if it is not a valid, unexpired solution of at least this *level* for *subject*.
         """
         ...
 
@@ -351,8 +353,8 @@ class SmsSender(Protocol):
     def send(self, sms: SmsMessage, deadline: float) -> SendResult:
         """Send *sms* once and return how it ended, by *deadline* (monotonic seconds). Never raises.
 
-        The caller holds a permit. If the request was sent and no answer has come by then, the outcome is
-        UNKNOWN.
+        The caller holds a permit. If the request was sent but no response has arrived by the deadline, the
+        outcome is UNKNOWN.
         """
         ...
 
@@ -384,7 +386,7 @@ class ReportParser(Protocol):
         ...
 
     def describe_item(self, item: object) -> list[str]:
-        """Return the form of an item for the log: its known fields and their types, never a value."""
+        """Return the structure of an item for the log: its known fields and their types, never a value."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Reconciles sends of unknown outcome by asking the provider.
 
-This prevents sending the same SMS twice: SendSms is billed and not idempotent. A send counts as not sent only
-if the provider says so. If the provider says nothing, the send counts as sent.
+This prevents sending the same SMS twice: SendSms is billed and not idempotent. A send counts as sent unless
+the provider reports that it failed, or does not list it or offers no lookups `LISTING_DELAY` seconds later.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from otp_service.domain.verification import DeliveryReport, DeliveryStatus, SmsS
 from otp_service.services.interfaces import Clock, EventLogger, SmsSender, Store
 
 LISTING_DELAY = 60
-"""Seconds. A send that its provider does not list after this time was not made."""
+"""In seconds. A send that its provider still does not list after this time was not made."""
 
 LOOKUP_TIMEOUT = 2.5
-"""Seconds. Short enough that a resend through a second route is still possible afterwards."""
+"""In seconds. Short enough that a resend through a second route is still possible afterwards."""
 
 _SENT = {
     DeliveryLookupStatus.ACCEPTED: DeliveryStatus.ACCEPTED,
@@ -45,7 +45,7 @@ class UnknownDelivery:
 
 
 class UnknownDeliveryReconciler:
-    """Asks providers about sends of unknown outcome and records what they say."""
+    """Asks providers about sends of unknown outcome and records their answers."""
 
     def __init__(
         self, *, keyring: Keyring, store: Store, sender: SmsSender, clock: Clock, events: EventLogger

@@ -1,7 +1,7 @@
 """Risk: who must solve a risk challenge before an SMS is sent, and which SMS are refused.
 
 A challenge costs an attacker computing time for each SMS and a person only a moment, so it comes first. Only
-what is far beyond anything a person does is refused.
+requests far beyond normal use are refused.
 """
 
 from __future__ import annotations
@@ -102,12 +102,12 @@ class RiskAssessor:
     ) -> None:
         """Return if an SMS may be sent.
 
-        Wrong codes of others require a challenge only of callers that can solve one: browsers, and servers
-        that accept a challenge and hand it on to their page.
+        Wrong codes of other callers require a challenge only from callers that can solve one: browsers, and
+        servers that accept a challenge and pass it on to their page.
 
         Raises:
             LimitError, ProviderRateLimited, VerificationError: nothing can be sent now.
-            DestinationBlocked: far too few of such SMS are ever verified.
+            DestinationBlocked: far too few SMS of this kind are ever verified.
             ChallengeRequired: the request is suspicious, and the solution is missing or not sufficient.
         """
         if any(_is_news(stats) for stats in result.conversions):
@@ -196,7 +196,7 @@ class RiskAssessor:
 
 
 def _is_news(stats: ConversionStats) -> bool:
-    """Return whether a narrow scope has tripped and the broad scopes do not know of it yet."""
+    """Return whether a narrow scope has tripped and the broad scopes do not know about it yet."""
     return not stats.is_broad and stats.level > 0 and stats.state is not ConversionState.TRIPPED
 
 
@@ -208,7 +208,7 @@ def _requires_challenge(stats: ConversionStats, strictness: int) -> bool:
 
 
 def _is_nearly_suspect(stats: ConversionStats) -> bool:
-    """Return whether so little was verified in a narrow scope that others should learn of this SMS soon."""
+    """Return whether a narrow scope has so few verified SMS that this SMS should be shared soon."""
     return not stats.is_broad and stats.sent > 2 * max(1, stats.verified)
 
 
@@ -233,11 +233,12 @@ def release_unless_sent(
 ) -> Iterator[PendingSms]:
     """Release the reservation that the pre-check made, unless the block marks the SMS as sent.
 
-    The pre-check counts before an SMS is sent, so that parallel calls see each other.
-    What is then refused must not stay counted: it can never be verified, and strangers could fill the pumping
-    guard without a single SMS. Two refusals stay counted, because they show that numbers are being tried out:
-    that of a bad number in full, and that of a provider at the address. If the process dies in between, too
-    much stays counted, never too little.
+    The pre-check counts an SMS before it is sent, so that parallel calls see each other. A call that is then
+    refused must not stay counted: its SMS can never be verified, and strangers could trip the pumping guard
+    without causing a single SMS. Two refusals stay counted, because they indicate that someone is trying out
+    numbers: a number that the provider rejects stays counted everywhere, and any other refusal by the
+    provider stays counted for the IP address. If the process dies in between, too much stays counted, never
+    too little.
     """
     pending = PendingSms()
     reservation = result.reservation

@@ -1,7 +1,7 @@
-"""The calls of the service: request, resend, verify, redeem, status, cancel.
+"""The calls of the service: request, resend, verify, redeem, status, cancel, unlock.
 
-Each public method is one call, from top to bottom in the order in which things happen. It takes the caller's
-texts, parses them first, and raises an error of `domain/errors.py` for every outcome but success.
+Each of these methods is one call, with its steps in the order in which they happen. It parses the caller's
+input first, and raises an error from `domain/errors.py` for every outcome other than success.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ __all__ = ["Approved", "IdempotencyKey", "Redeemed", "SendOutcome", "Verificatio
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """The right code was submitted: its proof, valid for *proof_expires_in* seconds.
+    """The result of a correct code: a proof that is valid for *proof_expires_in* seconds.
 
-    *replayed*: the same call has approved the verification before.
+    *replayed*: this call repeats the call that approved the verification.
     """
 
     verification_id: str
@@ -78,7 +78,7 @@ class Approved:
 
 @dataclass(frozen=True, slots=True)
 class Redeemed:
-    """A valid *proof*, which is now used up. *replayed*: the same call has used it up before."""
+    """A valid *proof*, which is now used. *replayed*: this call repeats the call that redeemed it."""
 
     proof: Proof
     replayed: bool = False
@@ -146,19 +146,20 @@ class VerificationService:
             purpose: What the code is for. A client with one purpose may leave it out.
             locale: The language of the SMS, a BCP 47 tag.
             client_ip: The end user's IP address.
-            is_public: A browser calls, with a publishable key or through a hosted page.
-            known_phone: The client has an account with this phone, which may use the whole of the budgets.
-            accepts_challenge: A server hands a risk challenge on to its page.
-            known_device: The client recognises the person's device or session and trusts it.
+            is_public: Whether a browser calls, with a publishable key or through a hosted page.
+            known_phone: Whether the client has an account with this phone, which may use the full budgets.
+            accepts_challenge: Whether a server can pass a risk challenge on to its page.
+            known_device: Whether the client recognizes the person's device or session and trusts it.
             risk_solution: The solution of a risk challenge.
             idempotency_key: The key and the payload of a call that may be repeated.
 
         Raises:
-            InvalidPhone, DestinationBlocked, InvalidRequest: the service does not do what the call asks for.
+            InvalidPhone, InvalidRequest: the input is not valid.
+            DestinationBlocked: the service does not send to this phone.
             ChallengeRequired: the caller must solve a risk challenge first.
-            LimitError: too early, or a limit or budget is used up.
+            LimitError: it is too early, or a limit or budget is used up.
             ProviderError: nothing was sent.
-            StoreUnavailable: nothing was sent, because the store is asked first.
+            StoreUnavailable: nothing was sent, because the store is called first.
             IdempotencyInProgress, IdempotencyKeyReused: see `idempotency.raise_if_blocked`.
         """
         context = self._contexts.build_for_send(
@@ -206,8 +207,8 @@ class VerificationService:
     ) -> SendOutcome:
         """Send the code of a verification once more.
 
-        If the outcome of the last SMS is unknown, nothing is sent until its provider says that it was not
-        sent.
+        If the outcome of the last SMS is unknown, nothing is sent until it counts as not sent: see
+        `reconciliation`.
 
         Takes the *verification_id* that `request` returned; the other arguments are as there.
 
@@ -268,15 +269,15 @@ class VerificationService:
         is_public: bool = False,
         idempotency_key: IdempotencyKey | None = None,
     ) -> Approved:
-        """Count one attempt and return the proof if the code is right.
+        """Count one attempt and return the proof if the code is correct.
 
         Takes the *verification_id* that `request` returned and the code as it was typed; the other arguments
         are as in `request`.
 
         Raises:
             InvalidPhone, DestinationBlocked, InvalidCode, LimitReached: no attempt was used.
-            VerificationError: every outcome but approval.
-            StoreUnavailable: the attempt may have been counted or not.
+            VerificationError: every outcome other than approval.
+            StoreUnavailable: the attempt may or may not have been counted.
             IdempotencyInProgress, IdempotencyKeyReused: see `idempotency.raise_if_blocked`.
         """
         context = self._contexts.build(client, phone_text, client_ip, is_public=is_public)
@@ -313,12 +314,13 @@ class VerificationService:
         allow_test: bool = False,
         idempotency_key: IdempotencyKey | None = None,
     ) -> Redeemed:
-        """Use a proof up and return its claims.
+        """Redeem a proof and return its claims.
 
         The proof must be for *purpose*; that of a test phone is valid only with *allow_test*.
 
         Raises:
-            ProofError: not valid for this client and purpose, too old, or used before.
+            ProofError: the proof is not valid for this client and purpose, has expired, or was used before.
+            StoreUnavailable: the proof may or may not have been redeemed.
             IdempotencyInProgress, IdempotencyKeyReused: see `idempotency.raise_if_blocked`.
         """
         proof = self._signers[client.id].read(proof_text, purpose=purpose, allow_test=allow_test)
@@ -351,10 +353,10 @@ class VerificationService:
         client_ip: str | None = None,
         is_public: bool = False,
     ) -> SendOutcome:
-        """Return the present state of a verification.
+        """Return the current state of a verification.
 
         Raises:
-            VerificationNotFound: unknown, or of another phone or client.
+            VerificationNotFound: it is unknown, or belongs to another phone or client.
         """
         context = self._contexts.build(client, phone_text, client_ip, is_public=is_public)
         misses = self._miss_counter(context)
@@ -389,7 +391,7 @@ class VerificationService:
         """Cancel a pending verification.
 
         Raises:
-            VerificationError: unknown, or ended in another way.
+            VerificationError: it is unknown, or has ended in another way.
         """
         context = self._contexts.build(client, phone_text, client_ip, is_public=is_public)
         misses = self._miss_counter(context)
@@ -411,7 +413,7 @@ class VerificationService:
             client=client.id,
         )
 
-    # ── what callers ask in between ──
+    # ── helpers for callers ──
 
     def rate_limit_policies(self, client: Client) -> Mapping[str, RateLimitPolicy]:
         """Return how many calls each limit allows to *client*."""
@@ -435,7 +437,7 @@ class VerificationService:
         """Return *purpose*, or the client's only one if it is None.
 
         Raises:
-            InvalidRequest: it is not one of the client's, or the client has several and none is named.
+            InvalidRequest: it is not one of the client's purposes, or it is None and the client has several.
         """
         if purpose is None and len(client.purposes) == 1:
             return client.purposes[0]
@@ -445,7 +447,7 @@ class VerificationService:
             raise InvalidRequest([FieldError(pointer="/purpose", detail="is not one of this client's")])
         return purpose
 
-    # ── steps of several calls ──
+    # ── steps shared by several calls ──
 
     def _hash_id(self, verification_id: str) -> str:
         """Return the keyed hash of *verification_id* and bind it to the log context."""
@@ -473,7 +475,7 @@ class VerificationService:
         record: IdempotencyRecord | None,
         check: IdempotencyCheck | None,
     ) -> SendOutcome | None:
-        """Return the outcome of the first call with this idempotency key, None if this is the first.
+        """Return the outcome of the first call with this idempotency key, or None if this is the first.
 
         Raises:
             IdempotencyInProgress, IdempotencyKeyReused: see `idempotency.raise_if_blocked`.
@@ -495,7 +497,7 @@ class VerificationService:
         return found
 
     def _load(self, context: RequestContext, verification_id: str, **flags: bool) -> SendOutcome:
-        """Return the present state of a verification, with *flags* of `SendOutcome`."""
+        """Return the current state of a verification, with *flags* of `SendOutcome`."""
         verification_hash = self._hash_id(verification_id)
         verification = self._store.read(context.phone_key, context.client.id, verification_hash)
         return _visible_to(context, SendOutcome(verification_id, verification, context.phone, **flags))
@@ -547,7 +549,7 @@ class VerificationService:
         )
 
     def _approved(self, context: RequestContext, verification_id: str, approval: Approval) -> Approved:
-        # The phone may be no test phone any more, but its code was a fixed one.
+        # The phone may no longer be a test phone, but the code was its fixed code.
         is_test = context.test_code is not None or approval.route == TEST_ROUTE
         proof = self._signers[context.client.id].mint(
             phone=context.phone,
@@ -584,7 +586,7 @@ def _may_use_reserved_quota(context: RequestContext, result: PrecheckResult, *, 
 
 
 def _visible_to(context: RequestContext, outcome: SendOutcome) -> SendOutcome:
-    """Return what the caller may see: a browser sees what follows from its own verification only."""
+    """Return what the caller may see: a browser sees only what follows from its own verification."""
     if not context.is_public:
         return outcome
     own = outcome.verification.without_shared_limits(context.phone_key.limits.cooldown)
