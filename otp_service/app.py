@@ -152,7 +152,11 @@ def build(
     pages: PageStore | None = None,
     challenges: ChallengeProvider | None = None,
 ) -> Application:
-    """Build the service. Arguments replace what would be built from *settings*."""
+    """Build the service. Arguments replace what would be built from *settings*.
+
+    Raises:
+        ValueError: *store* is given without *counters* or *pages*.
+    """
     clock = clock or SystemClock()
     closers: Closers = []
     events = events or _event_logger(settings, clock, closers)
@@ -204,7 +208,7 @@ def build(
 def try_build(settings: Settings) -> None:
     """Build the service as a worker does, and close it again, without starting threads or sending anything.
 
-    It raises whatever is wrong with the settings and was not found by validating them.
+    Errors in the settings that validation cannot detect are raised here.
     """
     clock, events = SystemClock(), _NullEventLogger()
     store = open_store(settings, events)
@@ -421,6 +425,6 @@ def close_once(closers: Closers) -> Callable[[], None]:
 
 
 def at_exit(close: Callable[[], None]) -> None:
-    """Call *close* when this process exits, also if multiprocessing started it."""
+    """Call *close* when this process exits, even if multiprocessing started it."""
     atexit.register(close)
     util.Finalize(None, close, exitpriority=10)

@@ -38,7 +38,7 @@ _REPORTED: dict[object, type[ProofError | StoreUnavailable]] = {
 }
 """The codes of the Python client's errors that are reported to the visitor.
 
-Any other error is a bug of the application and is raised.
+Any other error is a bug in the application and is raised again.
 """
 
 
@@ -104,7 +104,7 @@ def _proof_of_body() -> object:
 def _redeemed(redeem: Callable[..., Redeemed], proof: str, purpose: str) -> Redeemed:
     """Redeem *proof*, and translate the errors of the Python client into those of `domain/errors.py`.
 
-    They are known by their `code`: the client is a package of its own, and need not be installed.
+    They are recognized by their `code`: the client is a separate package and need not be installed.
     """
     try:
         return redeem(proof, purpose=purpose)

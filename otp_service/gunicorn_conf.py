@@ -1,4 +1,4 @@
-"""gunicorn configuration file, to run the service by gunicorn's own command.
+"""gunicorn configuration file, to run the service with gunicorn's own command.
 
     gunicorn -c python:otp_service.gunicorn_conf 'otp_service:create_app()'
 

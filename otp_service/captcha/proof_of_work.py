@@ -1,9 +1,9 @@
 """Proof of work as a risk challenge, with the protocol of altcha.
 
-A browser must find the number behind a hash. That takes a person a moment, and an attacker computing time for
-every SMS. It works offline, calls no third party and reveals nothing. Nothing is stored: the state is in the
-challenge, signed. This is the first version of the protocol, with SHA-256 only, which old and new widgets and
-solvers support.
+A browser must find the number behind a hash. That costs a person a moment, and an attacker computing time for
+every SMS. It works offline, calls no third party and reveals nothing. Nothing is stored: the signed challenge
+contains all state. This is version 1 of the protocol, with SHA-256 only; old and new widgets and solvers
+support it.
 https://altcha.org/docs/server-integration/
 """
 
@@ -27,7 +27,7 @@ from otp_service.services.interfaces import Clock
 ALGORITHM: Literal["SHA-256"] = "SHA-256"
 
 COSTS = {1: 50_000, 2: 250_000}
-"""The largest number of each level. A solver tries half of them on average, and all of them at worst.
+"""The largest number of each level. A solver tries half of the numbers on average, and all of them at worst.
 
 Altcha measured 40,000 hashes a second on a cheap phone (Galaxy A14) and 120,000 on an iPhone 12 mini;
 Chromium does 50,000 on one core of a server. At 80,000 the levels take 0.3 s and 1.6 s on average, on the
@@ -97,8 +97,8 @@ class ProofOfWork:
     def _fits(self, salt: str, key: bytes, binding: ChallengeSubject, level: int) -> bool:
         """Return whether a challenge that we issued is for *binding*, hard enough and not expired.
 
-        A challenge that was issued with a longer `ttl` is rejected: it could be reused after its id has been
-        forgotten.
+        A challenge that was issued with a longer `ttl` is rejected: it could be used again after the store
+        has forgotten its id.
         """
         params = parse_qs(salt.partition("?")[2])
         try:

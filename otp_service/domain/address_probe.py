@@ -1,4 +1,4 @@
-"""The address probe, by which `doctor --url` checks which client IP address the service sees.
+"""The address probe, with which `doctor --url` checks which client IP address the service sees.
 
 The doctor reads the same configuration and therefore has the pseudonym key. A probe is signed with a key
 derived from it and is valid for a minute. The response contains a keyed hash of the IP address, which the

@@ -1,4 +1,4 @@
-"""The network of an end user's IP address, the unit that limits per IP address count."""
+"""The network of an end user's IP address. Limits per IP address are counted per network."""
 
 from __future__ import annotations
 

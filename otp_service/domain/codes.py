@@ -34,7 +34,7 @@ class CodeType(StrEnum):
 
     @property
     def alphabet(self) -> str:
-        """The symbols, ordered by their value as digits."""
+        """The symbols, in the order of their values as digits."""
         return _ALPHABETS[self]
 
 

@@ -116,7 +116,7 @@ class Keyring:
         return _text(hmac_fields(self._pseudonym_key, (b"claim", *fields))[:HASH_BYTES])
 
     def fingerprint(self, client: str, caller: str, call: str, key: str, payload: bytes) -> bytes:
-        """Return the keyed hash that identifies such a call and its *payload*, `FINGERPRINT_BYTES` long."""
+        """Return the keyed hash of one idempotent *call* and its *payload*, `FINGERPRINT_BYTES` long."""
         fields = (client.encode(), caller.encode(), call.encode(), key.encode(), payload)
         return hmac_fields(self._pseudonym_key, (b"fingerprint", *fields))[:FINGERPRINT_BYTES]
 

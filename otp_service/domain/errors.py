@@ -47,7 +47,7 @@ from typing import ClassVar, TypedDict
 
 
 class FieldError(TypedDict):
-    """One defect of a request: a JSON pointer to the place and a description, never the value."""
+    """One defect in a request: a JSON pointer to the place and a description, never the value."""
 
     pointer: str
     detail: str
@@ -68,7 +68,7 @@ class OtpError(Exception):
 
 
 class InternalError(OtpError):
-    """A defect of this service. The log entry with the same request id has the details."""
+    """A bug in this service. The log entry with the same request id has the details."""
 
 
 # ── errors of the request ──

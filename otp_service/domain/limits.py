@@ -90,11 +90,11 @@ class IpLimits:
 
 @dataclass(frozen=True, slots=True)
 class ConversionLimits:
-    """From which number of unverified SMS in a day the pumping guard reacts.
+    """How many unverified SMS in 24 hours make the pumping guard react.
 
     The threshold is the larger of *min_unverified* and *max_unverified_ratio* times the verified SMS. Beyond
-    *block_multiplier* times the threshold, requests are rejected. While pumping is detected elsewhere, only
-    *strict_ratio* of *min_unverified* may be unverified.
+    *block_multiplier* times the threshold, requests are rejected. While a broad scope is over its threshold,
+    only *strict_ratio* times *min_unverified* SMS may be unverified.
     """
 
     min_unverified: int = 20
@@ -110,7 +110,7 @@ class ConversionLimits:
 
 @dataclass(frozen=True, slots=True)
 class GlobalFailureLimits:
-    """Wrong codes per day, of verifications that were never approved, that require risk challenges.
+    """How many wrong codes in a day require risk challenges. Those of approved verifications do not count.
 
     The threshold is the larger of *min_failures* and *max_failure_ratio* times the approvals of the day. From
     the *severe* threshold on, the challenges are hard ones.
@@ -127,7 +127,7 @@ class GlobalFailureLimits:
         return 2 if wrong >= hard else int(wrong >= easy)
 
     def thresholds(self, approved: int) -> tuple[int, int]:
-        """Return the numbers of wrong codes from which the level is 1 and 2."""
+        """Return the numbers of wrong codes at which the level becomes 1 and 2."""
         easy = max(self.min_failures, int(approved * self.max_failure_ratio))
         return easy, max(self.severe_min_failures, int(approved * self.severe_max_failure_ratio))
 
@@ -184,7 +184,7 @@ class Budget:
     name: str
     limit: int
     reserved_for_known_ratio: float
-    """The part reserved for known phones, so that an attacker cannot lock out all users."""
+    """The share reserved for known phones, so that an attacker cannot lock out all users."""
 
     def available_to(self, *, known: bool) -> int:
         """Return how many SMS of the day known or unknown phones may use."""

@@ -122,7 +122,7 @@ class FailureCause(StrEnum):
     ACCOUNT = "route"
     """The account, configuration or request of this service. Another route may succeed."""
     PROVIDER = "provider"
-    """The provider is down or throttling; certainly not sent. Another route may succeed."""
+    """The provider is down or throttling; the SMS was certainly not sent. Another route may succeed."""
     RECIPIENT = "number"
     """This number cannot receive SMS by any route."""
     RECIPIENT_RATE_LIMIT = "limit"
@@ -202,7 +202,7 @@ class InboundSms:
 
 @dataclass(frozen=True, slots=True)
 class MessageReference:
-    """Identifies one send by the keyed hashes of its phone and verification and its number (from 1)."""
+    """Identifies one send: keyed hashes of its phone and its verification, and its number (from 1)."""
 
     phone_hash: str
     verification_hash: str

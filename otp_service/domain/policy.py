@@ -45,7 +45,7 @@ class AccessList:
 class AccessLists:
     """The access lists. *deny* gets no SMS; *allow* is exempt from risk challenges and the pumping guard.
 
-    What is on both lists is denied. No list lifts the limits of a phone or a budget.
+    A call that matches both lists is denied. Neither list lifts the limits of a phone or a budget.
     """
 
     deny: AccessList = AccessList()
@@ -79,7 +79,7 @@ CONVERSION_SCOPES = ("country", "prefix", "client", "address")
 """The kinds of scope in which sent and verified SMS are counted."""
 
 BROAD_SCOPES = frozenset({"country", "client"})
-"""Scopes with so many people that they reject nothing; they make the other, narrow scopes stricter."""
+"""Scopes that contain too many people to reject requests. They make the other, narrow scopes stricter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Policy:
     """The rules that apply to every request; one per process.
 
     *purposes* maps each purpose to its code type; *sms_per_day* is the budget of the whole service, and
-    *reserved_for_known_ratio* the part of every budget that is reserved for known phones; *deadline* and
+    *reserved_for_known_ratio* the share of every budget that is reserved for known phones; *deadline* and
     *proof_ttl* are in seconds.
     """
 

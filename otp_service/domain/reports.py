@@ -1,4 +1,4 @@
-"""What providers report on their own: what became of an SMS, and the SMS that people send back."""
+"""What providers report unprompted: delivery reports, and SMS that people send to this service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class UnreadableReports(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ProviderReport:
-    """A delivery report. *reference* is the text that the SMS carried, *reason* the provider's code."""
+    """A delivery report. *reference* is the text sent with the SMS, *reason* the provider's code."""
 
     reference: str
     delivery: DeliveryStatus
@@ -24,8 +24,8 @@ class ProviderReport:
 class ReceivedSms:
     """An SMS from *phone* (E.164 if it is known). *sent_at* is in unix seconds, 0 if unknown.
 
-    *sender* is the number that it was sent to. *identity* holds the texts that tell it from every other SMS:
-    the same SMS has the same ones whenever the provider reports it.
+    *sender* is the number that it was sent to. *identity* distinguishes it from every other SMS, and is the
+    same each time the provider reports it.
     """
 
     phone: str = field(repr=False)

@@ -92,7 +92,7 @@ class Verification:
         return None if self.resend_at is None else max(0, math.ceil(self.resend_at - self.now))
 
     def with_max_sends(self, sends_left: int) -> Verification:
-        """Return it with at most *sends_left*: a budget may allow fewer sends than the phone's limits."""
+        """Return a copy with at most *sends_left*: a budget may allow fewer sends than the phone's limits."""
         left = min(self.sends_left, sends_left)
         at = self.resend_at if left else None
         if (left, at) == (self.sends_left, self.resend_at):
@@ -100,7 +100,7 @@ class Verification:
         return replace(self, sends_left=left, resend_at=at)
 
     def without_shared_limits(self, cooldown: Sequence[int]) -> Verification:
-        """Return it with *sends_left* and *resend_at* computed from its own sends alone.
+        """Return a copy with *sends_left* and *resend_at* computed from its own sends alone.
 
         The values under all limits would reveal what else was sent to this phone. *cooldown* are the seconds
         to wait after each send.
@@ -119,7 +119,7 @@ class Verification:
 
     @property
     def has_unknown_outcome(self) -> bool:
-        """Whether it is unknown if the newest SMS was sent. An approved verification proves that it was."""
+        """True if it is unknown whether the newest SMS was sent. An approval proves that it was."""
         newest = self.sends[-1] if self.sends else None
         return (
             newest is not None and self.status is not Status.APPROVED and newest.has_unknown_outcome(self.now)
