@@ -117,7 +117,7 @@ def test_blocks_that_cannot_be_run_are_listed() -> None:
         ("docs/deployment.md", "docker compose -f deploy/compose.yaml up"),
         ("docs/deployment.md", "helm install"),
         ("docs/deployment.md", "kubectl"),
-        ("docs/operations.md", "# Traefik's"),
+        ("docs/operations.md", "# The entry point in Traefik's"),
         ("docs/risk-challenge.md", '<script type="module">'),
     ]
     packages = json.loads((ROOT / "tests" / "sdks" / "package.json").read_text())["dependencies"]

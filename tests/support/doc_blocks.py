@@ -67,7 +67,7 @@ RUN_BY: dict[tuple[str, str], str] = {
     ("docs/operations.md", "otp-service check-config"): "tests/docs/test_production.py"
     "::test_reload_line_reloads_only_a_valid_configuration",
     ("docs/operations.md", "# nginx in front"): SAMPLES,
-    ("docs/operations.md", '# Set, not added to (which "option forwardfor"'): SAMPLES,
+    ("docs/operations.md", '# Overwrite the header, which "option forwardfor"'): SAMPLES,
     ("docs/operations.md", "# Caddy in front"): SAMPLES,
     (
         "docs/deployment.md",
@@ -138,7 +138,10 @@ NOT_RUN: dict[tuple[str, str], str] = {
     ("docs/deployment.md", "docker compose -f deploy/compose.yaml build"): NO_ENGINE,
     ("docs/deployment.md", "kubectl"): NO_CLUSTER,
     ("docs/deployment.md", "helm install"): NO_CLUSTER,
-    ("docs/operations.md", "# Traefik's"): "no package contains Traefik; tests/deploy parses its file",
+    (
+        "docs/operations.md",
+        "# The entry point in Traefik's",
+    ): "no package contains Traefik; tests/deploy parses its file",
     (
         "docs/risk-challenge.md",
         '<script type="module">',
