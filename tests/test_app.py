@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sms.doubles import eventually
 from support import fakes
 from support.events import RecordingEvents
 from support.recording_store import RecordingPages, RecordingStore
 from support.redis_servers import Server
+from support.waiting import eventually
 
 import otp_service
 from otp_service import __version__

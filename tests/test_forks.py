@@ -215,8 +215,8 @@ def test_store_over_tls_used_before_the_fork_mixes_up_no_replies(tmp_path: Path)
 
 
 def test_store_behind_sentinels_used_before_the_fork_mixes_up_no_replies() -> None:
-    with running_sentinels(redis_binary(), replicas=0, sentinels=1) as watched:
-        assert mixed_up(watched.url(), LONG_TIMEOUTS) == []
+    with running_sentinels(redis_binary(), replicas=0, sentinels=1) as setup:
+        assert mixed_up(setup.url(), LONG_TIMEOUTS) == []
 
 
 def test_store_in_a_cluster_used_before_the_fork_mixes_up_no_replies() -> None:

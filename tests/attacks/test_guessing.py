@@ -23,10 +23,10 @@ from attacks.target import (
     new_phone,
     wrong_codes,
 )
-from sms.doubles import eventually
 from support.call_history import DAY, HOUR, claims, guesses_by_phone, most_within
 from support.deployment import workers_that_answer
 from support.proof_of_work import solve
+from support.waiting import eventually
 
 import otp_service
 from otp_service.web.api.routes import ENDPOINTS

@@ -21,7 +21,7 @@ from attacks.target import (
     wrong_codes,
 )
 from attacks.test_secrets import ratio_of_times, without_chance
-from sms.doubles import eventually
+from support.waiting import eventually
 
 MISSES = 60
 """The default limit of an IP address in ten minutes."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 from support import chromium
-from support.chromium import Dev, Witness
+from support.chromium import BrowserLog, Dev
 from support.widget_shop import Shop, open_shop
 
 
@@ -26,21 +26,21 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def opened(browser: Browser) -> Iterator[tuple[Page, Witness]]:
-    with chromium.opened(browser) as opened:
-        yield opened
+def page_and_log(browser: Browser) -> Iterator[tuple[Page, BrowserLog]]:
+    with chromium.open_page(browser) as page_and_log:
+        yield page_and_log
 
 
 @pytest.fixture
-def page(opened: tuple[Page, Witness]) -> Page:
+def page(page_and_log: tuple[Page, BrowserLog]) -> Page:
     """An empty page; an uncaught error in it fails the test."""
-    return opened[0]
+    return page_and_log[0]
 
 
 @pytest.fixture
-def witness(opened: tuple[Page, Witness]) -> Witness:
-    """The requests of `page`."""
-    return opened[1]
+def browser_log(page_and_log: tuple[Page, BrowserLog]) -> BrowserLog:
+    """The requests and errors of `page`."""
+    return page_and_log[1]
 
 
 @pytest.fixture(scope="module")

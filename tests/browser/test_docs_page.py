@@ -26,12 +26,12 @@ def expand(page: Page) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_docs_page_is_accessible(browser: Browser, dev: Dev, scheme: str) -> None:
-    with chromium.opened(browser, color_scheme=scheme, viewport=SCREEN) as (page, _):
+    with chromium.open_page(browser, color_scheme=scheme, viewport=SCREEN) as (page, _):
         show(page, dev)
-        assert chromium.complaints(page) == []
+        assert chromium.accessibility_violations(page) == []
         expand(page)
 
-        assert chromium.complaints(page) == []
+        assert chromium.accessibility_violations(page) == []
 
 
 def test_docs_page_shows_every_operation_and_every_problem(page: Page, dev: Dev) -> None:
@@ -72,7 +72,7 @@ def test_docs_page_violates_the_policy_only_for_the_logo(page: Page, dev: Dev) -
 
 
 def test_docs_page_fits_a_narrow_screen(browser: Browser, dev: Dev) -> None:
-    with chromium.opened(browser, viewport={"width": 320, "height": 640}) as (page, _):
+    with chromium.open_page(browser, viewport={"width": 320, "height": 640}) as (page, _):
         show(page, dev)
 
         assert page.evaluate("document.documentElement.scrollWidth") <= 320

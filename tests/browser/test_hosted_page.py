@@ -33,7 +33,7 @@ def suspicious() -> Iterator[Hosting]:
 @pytest.fixture
 def plain(browser: Browser) -> Iterator[Page]:
     """A page of a browser without scripts."""
-    with chromium.opened(browser, java_script_enabled=False) as (page, _):
+    with chromium.open_page(browser, java_script_enabled=False) as (page, _):
         yield page
 
 
@@ -77,46 +77,46 @@ def test_complete_verification_is_accessible_and_calls_no_other_host(
     browser: Browser, hosted: Hosting, scheme: str, *, scripts: bool
 ) -> None:
     options: dict[str, Any] = {"java_script_enabled": scripts, "color_scheme": scheme}
-    with chromium.opened(browser, **options) as (page, witness):
+    with chromium.open_page(browser, **options) as (page, browser_log):
         page.goto(hosted.make(state="a state of mine"))
         returned = finish(page, hosted, scripts=scripts)
 
         assert page.title() == "Shop"
         assert returned["state"] == "a state of mine"
-        assert [url for url in witness.requests if not url.startswith((hosted.url, hosted.site))] == []
-        assert not any("proof" in url or "code" in url or "phone" in url for url in witness.requests)
+        assert [url for url in browser_log.requests if not url.startswith((hosted.url, hosted.site))] == []
+        assert not any("proof" in url or "code" in url or "phone" in url for url in browser_log.requests)
 
 
 @pytest.mark.parametrize(("scheme", "locale"), [("light", "en-US"), ("dark", "zh-CN")])
 def test_axe_finds_no_violation(browser: Browser, hosted: Hosting, scheme: str, locale: str) -> None:
     """Colours depend on the scheme and texts on the language; no rule of axe-core depends on both."""
-    with chromium.opened(browser, color_scheme=scheme, locale=locale, bypass_csp=True) as (page, _):
+    with chromium.open_page(browser, color_scheme=scheme, locale=locale, bypass_csp=True) as (page, _):
         page.goto(hosted.make())
-        assert chromium.complaints(page) == []
+        assert chromium.accessibility_violations(page) == []
         page.fill("#phone", "12")
         page.click("button.main")
         page.wait_for_selector("#error")
-        assert chromium.complaints(page) == []
+        assert chromium.accessibility_violations(page) == []
         phone = new_phone()
         ask(page, phone)
         page.wait_for_selector("#code")
-        assert chromium.complaints(page) == []
+        assert chromium.accessibility_violations(page) == []
         submit(page, wrong(hosted.code(phone)), scripts=True)
         page.wait_for_selector("#error")
-        assert chromium.complaints(page) == []
+        assert chromium.accessibility_violations(page) == []
         page.route("**/page.js", lambda route: route.abort())
         page.reload()
         page.fill("#code", hosted.code(phone))
         page.click("button.main")
         page.wait_for_selector("#return")
-        assert chromium.complaints(page) == []
+        assert chromium.accessibility_violations(page) == []
         page.goto(f"{hosted.url}/otp/pages/gone")
-        assert chromium.complaints(page) == []
+        assert chromium.accessibility_violations(page) == []
 
 
 @SCRIPTS
 def test_chinese_browser_gets_chinese_texts(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
-    with chromium.opened(browser, java_script_enabled=scripts, locale="zh-CN") as (page, _):
+    with chromium.open_page(browser, java_script_enabled=scripts, locale="zh-CN") as (page, _):
         page.goto(hosted.make())
         expect(page.locator("h1")).to_have_text("验证手机号")
         ask(page, new_phone())
@@ -126,7 +126,7 @@ def test_chinese_browser_gets_chinese_texts(browser: Browser, hosted: Hosting, *
 
 @pytest.mark.parametrize("width", [320, 1280])
 def test_page_fits_its_screen_and_does_not_shift(browser: Browser, hosted: Hosting, width: int) -> None:
-    with chromium.opened(browser, viewport={"width": width, "height": 640}) as (page, _):
+    with chromium.open_page(browser, viewport={"width": width, "height": 640}) as (page, _):
         page.goto(hosted.make())
         ask(page, new_phone())
         page.wait_for_selector("#code")
@@ -153,7 +153,7 @@ def test_page_can_be_used_with_the_keyboard(page: Page, hosted: Hosting) -> None
 def test_wrong_code_is_shown_and_the_right_one_is_accepted_afterwards(
     browser: Browser, hosted: Hosting, *, scripts: bool
 ) -> None:
-    with chromium.opened(browser, java_script_enabled=scripts) as (page, _):
+    with chromium.open_page(browser, java_script_enabled=scripts) as (page, _):
         phone = new_phone()
         page.goto(hosted.make())
         ask(page, phone)
@@ -169,7 +169,7 @@ def test_wrong_code_is_shown_and_the_right_one_is_accepted_afterwards(
 
 @SCRIPTS
 def test_double_click_sends_one_sms(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
-    with chromium.opened(browser, java_script_enabled=scripts) as (page, _):
+    with chromium.open_page(browser, java_script_enabled=scripts) as (page, _):
         phone = new_phone()
         page.goto(hosted.make())
         page.fill("#phone", phone[3:])
@@ -198,7 +198,7 @@ def test_code_that_is_complete_before_the_script_is_loaded_is_sent(page: Page, h
 
 @SCRIPTS
 def test_reload_and_back_lose_nothing(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
-    with chromium.opened(browser, java_script_enabled=scripts) as (page, _):
+    with chromium.open_page(browser, java_script_enabled=scripts) as (page, _):
         phone = new_phone()
         page.goto(hosted.make())
         ask(page, phone)
@@ -215,7 +215,7 @@ def test_reload_and_back_lose_nothing(browser: Browser, hosted: Hosting, *, scri
 
 @SCRIPTS
 def test_early_resend_is_rejected_with_a_message(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
-    with chromium.opened(browser, java_script_enabled=scripts) as (page, _):
+    with chromium.open_page(browser, java_script_enabled=scripts) as (page, _):
         phone = new_phone()
         page.goto(hosted.make())
         ask(page, phone)
@@ -273,7 +273,7 @@ def test_second_browser_is_rejected(browser: Browser, page: Page, hosted: Hostin
     url = hosted.make()
     page.goto(url)
     phone = new_phone()
-    with chromium.opened(browser) as (other, _):
+    with chromium.open_page(browser) as (other, _):
         other.goto(url)  # no form was submitted yet
         ask(page, phone)
         expect(page.locator("#code")).to_be_visible()
@@ -322,7 +322,7 @@ def test_page_cannot_be_framed(page: Page, hosted: Hosting) -> None:
 
 @SCRIPTS
 def test_typed_markup_is_shown_as_text(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
-    with chromium.opened(browser, java_script_enabled=scripts) as (page, _):
+    with chromium.open_page(browser, java_script_enabled=scripts) as (page, _):
         page.on("dialog", lambda dialog: pytest.fail(dialog.message))
         page.goto(hosted.make(state=XSS))
         page.fill("#phone", XSS)

@@ -18,13 +18,13 @@ def send(dev: Dev, phone: str) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_inbox_is_accessible_in_every_state(browser: Browser, dev: Dev, scheme: str) -> None:
     phone = new_phone()
-    with chromium.opened(browser, color_scheme=scheme) as (page, _):
+    with chromium.open_page(browser, color_scheme=scheme) as (page, _):
         page.goto(f"{dev.inbox_url}?phone=%2B{phone[1:]}")
-        empty = chromium.complaints(page)
+        empty = chromium.accessibility_violations(page)
         send(dev, phone)
         page.get_by_role("code").get_by_text(dev.code(phone)).wait_for()
         page.get_by_text("Reply as this phone").click()
-        full = chromium.complaints(page)
+        full = chromium.accessibility_violations(page)
 
     assert (empty, full) == ([], [])
 
@@ -32,7 +32,7 @@ def test_inbox_is_accessible_in_every_state(browser: Browser, dev: Dev, scheme: 
 def test_inbox_fits_a_narrow_screen(browser: Browser, dev: Dev) -> None:
     phone = new_phone()
     send(dev, phone)
-    with chromium.opened(browser, viewport={"width": 320, "height": 640}) as (page, _):
+    with chromium.open_page(browser, viewport={"width": 320, "height": 640}) as (page, _):
         page.goto(dev.inbox_url)
         page.get_by_role("code").get_by_text(dev.code(phone)).wait_for()
 

@@ -60,7 +60,7 @@ def test_screenshots_of_the_widget(browser: Browser, shop: Shop, look: str) -> N
     made, visited, names = LOOKS[look]
     with shop.service.redis.client() as client:
         client.flushdb()  # the phone in the screenshots is always the same
-    with chromium.opened(browser, **CANVAS, **made) as (page, _):
+    with chromium.open_page(browser, **CANVAS, **made) as (page, _):
         widget = shop.visit(page, **visited)
         page.evaluate(
             "css => { document.adoptedStyleSheets = [new CSSStyleSheet()];"
@@ -88,7 +88,7 @@ def test_screenshots_of_the_widget(browser: Browser, shop: Shop, look: str) -> N
 
 def test_screenshots_of_the_pages(browser: Browser, dev: Dev) -> None:
     screen = {"viewport": {"width": 1180, "height": 640}, "device_scale_factor": 1}
-    with chromium.opened(browser, **screen) as (page, _):
+    with chromium.open_page(browser, **screen) as (page, _):
         page.goto(dev.service_url)
         page.get_by_label("Name").fill("Ada Lovelace")
         page.get_by_label("Phone number").press_sequentially(PHONE[3:])
@@ -109,7 +109,7 @@ def test_screenshots_of_the_pages(browser: Browser, dev: Dev) -> None:
 
 def test_screenshot_of_the_hosted_page(browser: Browser) -> None:
     canvas: dict[str, Any] = {"viewport": {"width": 420, "height": 560}}
-    with hosting() as hosted, chromium.opened(browser, **canvas) as (page, _):
+    with hosting() as hosted, chromium.open_page(browser, **canvas) as (page, _):
         page.goto(hosted.make(return_url=SHOP_URL))
         capture(page, "hosted-phone")
         page.fill("#phone", PHONE[3:])
@@ -117,7 +117,7 @@ def test_screenshot_of_the_hosted_page(browser: Browser) -> None:
         page.wait_for_selector("#code")
         capture(page, "hosted-code")
         chinese = {"locale": "zh-CN", "color_scheme": "dark"}
-        with chromium.opened(browser, **canvas, **chinese) as (other, _):
+        with chromium.open_page(browser, **canvas, **chinese) as (other, _):
             other.goto(hosted.make(return_url=SHOP_URL))
             capture(other, "hosted-zh")
 

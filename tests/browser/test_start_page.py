@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from support import chromium
-from support.chromium import Dev, Witness
+from support.chromium import BrowserLog, Dev
 from support.deployment import new_phone, post
 
 XSS = "<img src=x onerror=\"document.title='broken in'\">"
@@ -26,14 +26,14 @@ def sign_up(page: Page, dev: Dev, phone: str, name: str) -> None:
     page.get_by_role("button", name="Sign up").click()
 
 
-def test_complete_sign_up_is_on_one_screen(page: Page, witness: Witness, dev: Dev) -> None:
+def test_complete_sign_up_is_on_one_screen(page: Page, browser_log: BrowserLog, dev: Dev) -> None:
     phone = new_phone()
     sign_up(page, dev, phone, "Ada Lovelace")
 
     expect(page.get_by_role("heading", name="Welcome, Ada Lovelace")).to_be_visible()
     expect(page.locator("dd").first).to_have_text(phone)
     assert len(dev.inbox(phone)) == 1
-    assert [url for url in witness.requests if not url.startswith(dev.service_url)] == []
+    assert [url for url in browser_log.requests if not url.startswith(dev.service_url)] == []
 
 
 def test_start_page_works_at_localhost_and_at_127_0_0_1(page: Page, dev: Dev) -> None:
@@ -70,23 +70,23 @@ def test_invalid_proof_creates_no_account(page: Page, dev: Dev) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_state_of_the_start_page_is_accessible(browser: Browser, dev: Dev, scheme: str) -> None:
     phone = new_phone()
-    with chromium.opened(browser, color_scheme=scheme, reduced_motion="reduce") as (page, _):
+    with chromium.open_page(browser, color_scheme=scheme, reduced_motion="reduce") as (page, _):
         page.goto(dev.service_url)
         page.locator("otp-verify:defined").wait_for()
-        start = chromium.complaints(page)
+        start = chromium.accessibility_violations(page)
         sign_up(page, dev, phone, "Ada")
         page.get_by_role("heading", name="Welcome").wait_for()
-        end = chromium.complaints(page)
+        end = chromium.accessibility_violations(page)
         page.goto(dev.service_url)
         page.get_by_role("log").get_by_text(phone).wait_for()
-        full = chromium.complaints(page)
+        full = chromium.accessibility_violations(page)
 
     assert (start, full, end) == ([], [], [])
 
 
 @pytest.mark.parametrize("width", [320, 640, 1180])
 def test_start_page_fits_every_screen(browser: Browser, dev: Dev, width: int) -> None:
-    with chromium.opened(browser, viewport={"width": width, "height": 800}) as (page, _):
+    with chromium.open_page(browser, viewport={"width": width, "height": 800}) as (page, _):
         sign_up(page, dev, new_phone(), "Ada")
         page.goto(dev.service_url)
 

@@ -594,17 +594,17 @@ def test_reset_before_the_element_is_connected_clears_the_stored_state(page: Pag
 
 
 def test_new_states_are_accessible(browser: Browser, shop: Shop) -> None:
-    with chromium.opened(browser) as (page, _):
+    with chromium.open_page(browser) as (page, _):
         answer_calls(page, request=(201, SENT))
         widget = shop.visit(page)
         page.locator("otp-verify:defined").wait_for()
         widget.host.evaluate(WAYS["attribute"])
-        disabled = chromium.complaints(page)
+        disabled = chromium.accessibility_violations(page)
         widget.host.evaluate(WAYS["attribute"])
         widget.send("13800138000")
         widget.code.fill("1234567")
-        too_long = chromium.complaints(page)
+        too_long = chromium.accessibility_violations(page)
         widget.part("change").click()
-        left = chromium.complaints(page)
+        left = chromium.accessibility_violations(page)
 
     assert [disabled, too_long, left] == [[], [], []]

@@ -95,12 +95,14 @@ def test_every_state_is_accessible_without_layout_shifts(
 ) -> None:
     found: dict[str, list[str]] = {}
     places: dict[str, float] = {}
-    with chromium.opened(browser, reduced_motion="reduce", **LOOKS[look]) as (page, _):
+    with chromium.open_page(browser, reduced_motion="reduce", **LOOKS[look]) as (page, _):
         widget = shop.visit(page, **LANGUAGES[language])
         page.locator("otp-verify:defined").wait_for()
 
         def see(state: str) -> None:
-            found[state] = chromium.complaints(page) if is_checked_by_axe(look, language) else []
+            found[state] = (
+                chromium.accessibility_violations(page) if is_checked_by_axe(look, language) else []
+            )
             box = page.locator("#below").bounding_box()
             assert box
             places[state] = box["y"]
@@ -216,7 +218,7 @@ def test_page_can_style_colours_and_shapes(page: Page, shop: Shop) -> None:
 
 
 def test_dark_widget_is_dark_only_where_the_page_is(browser: Browser, shop: Shop) -> None:
-    with chromium.opened(browser, color_scheme="dark") as (page, _):
+    with chromium.open_page(browser, color_scheme="dark") as (page, _):
         widget = shop.visit(page)
         colour = "input => getComputedStyle(input).backgroundColor"
         dark = widget.phone.evaluate(colour)
@@ -290,4 +292,4 @@ def test_country_field_is_shown_only_with_several_countries(
         widget.part("send").click()
 
     assert asked.value.post_data_json["phone"] == "+4407400123456"
-    assert chromium.complaints(page) == []
+    assert chromium.accessibility_violations(page) == []

@@ -42,7 +42,7 @@ LACKING["all of them"] = "".join(LACKING.values()).replace(
 
 @pytest.mark.parametrize("script", LACKING.values(), ids=LACKING.keys())
 def test_complete_verification_in_an_older_browser(browser: Browser, shop: Shop, script: str) -> None:
-    with chromium.opened(browser, bypass_csp=True) as (page, _):
+    with chromium.open_page(browser, bypass_csp=True) as (page, _):
         page.add_init_script(script)
         phone = new_phone()
         widget = shop.visit(page, 'purpose="login" required')
@@ -50,10 +50,10 @@ def test_complete_verification_in_an_older_browser(browser: Browser, shop: Shop,
         page.get_by_role("button", name="Buy").click()
         expect(widget.phone).to_be_visible()
         expect(widget.code).to_be_hidden()
-        assert chromium.complaints(page) == []
+        assert chromium.accessibility_violations(page) == []
         widget.send(phone[3:])
         expect(widget.phone).to_be_hidden()
-        assert chromium.complaints(page) == []
+        assert chromium.accessibility_violations(page) == []
         widget.code.fill(shop.service.code(phone))
         expect(widget.done).to_be_visible()
         expect(widget.code).to_be_hidden()

@@ -228,7 +228,7 @@ def texts(browser: Browser, shop: Shop) -> dict[str, list[str]]:
     """The widget's message for every problem of request and verify, in English and Chinese."""
     found: dict[str, list[str]] = {}
     for lang in ("en", "zh-CN"):
-        with chromium.opened(browser) as (page, _):
+        with chromium.open_page(browser) as (page, _):
             shop.visit(page, lang=lang)
             facts = {"retry_after": 0, "attempts_left": 3, "title": "TITLE", "detail": "DETAIL"}
             for call, code, status in REFUSALS:

@@ -199,7 +199,7 @@ def test_foreign_answer_does_not_end_the_verification(page: Page, shop: Shop) ->
 
 def test_two_tabs_are_independent(browser: Browser, shop: Shop) -> None:
     phone, other = new_phone(), new_phone()
-    with chromium.opened(browser) as (page, _):
+    with chromium.open_page(browser) as (page, _):
         first = shop.visit(page)
         second = shop.visit(page.context.new_page())
         first.send(phone[3:])

@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, expect
 from support import chromium
-from support.chromium import Witness
+from support.chromium import BrowserLog
 from support.deployment import new_phone
 from support.widget_shop import Shop, Widget
 
@@ -18,12 +18,12 @@ def verified(widget: Widget, phone: str, case: str | None = None) -> None:
     expect(widget.done, case).to_contain_text(f"{phone[-4:]}\u2069 is verified.")
 
 
-def otp_calls(witness: Witness) -> list[str]:
-    return [url.rsplit("/", 1)[1] for url in witness.requests if "/otp/" in url]
+def otp_calls(browser_log: BrowserLog) -> list[str]:
+    return [url.rsplit("/", 1)[1] for url in browser_log.requests if "/otp/" in url]
 
 
 def test_user_types_number_and_code_and_the_form_has_the_proof(
-    page: Page, witness: Witness, shop: Shop
+    page: Page, browser_log: BrowserLog, shop: Shop
 ) -> None:
     phone = new_phone()
     widget = shop.visit(page)
@@ -41,25 +41,27 @@ def test_user_types_number_and_code_and_the_form_has_the_proof(
 
 
 def test_first_interaction_needs_one_request_and_no_third_party(
-    page: Page, witness: Witness, shop: Shop
+    page: Page, browser_log: BrowserLog, shop: Shop
 ) -> None:
     phone = new_phone()
     widget = shop.visit(page)
     page.wait_for_load_state("networkidle")
-    at_rest = otp_calls(witness)
+    at_rest = otp_calls(browser_log)
     widget.send(phone[3:])
-    sent = otp_calls(witness)
+    sent = otp_calls(browser_log)
     widget.code.fill(shop.service.code(phone))
     verified(widget, phone)
 
     assert at_rest == ["widget.js"]
     assert sent == ["widget.js", "request"]
-    assert otp_calls(witness) == ["widget.js", "request", "verify"]
+    assert otp_calls(browser_log) == ["widget.js", "request", "verify"]
     origins = (shop.url, shop.service.url, "data:")
-    assert [url for url in witness.requests if not url.startswith(origins)] == []
+    assert [url for url in browser_log.requests if not url.startswith(origins)] == []
 
 
-def test_double_clicks_send_one_sms_and_use_one_attempt(page: Page, witness: Witness, shop: Shop) -> None:
+def test_double_clicks_send_one_sms_and_use_one_attempt(
+    page: Page, browser_log: BrowserLog, shop: Shop
+) -> None:
     phone = new_phone()
     widget = shop.visit(page)
     widget.phone.fill(phone[3:])
@@ -73,7 +75,7 @@ def test_double_clicks_send_one_sms_and_use_one_attempt(page: Page, witness: Wit
     widget.part("verify").dblclick()
     expect(widget.hint).to_have_text("Wrong code. Attempts left: 4.")
 
-    assert otp_calls(witness) == ["widget.js", "request", "verify"]
+    assert otp_calls(browser_log) == ["widget.js", "request", "verify"]
     assert len(shop.service.inbox(phone)) == 1
 
 
@@ -95,7 +97,7 @@ def test_simultaneous_clicks_have_one_idempotency_key(page: Page, shop: Shop) ->
 
 
 def test_code_is_found_in_pasted_text(browser: Browser, shop: Shop) -> None:
-    with chromium.opened(browser, permissions=["clipboard-read", "clipboard-write"]) as (page, _):
+    with chromium.open_page(browser, permissions=["clipboard-read", "clipboard-write"]) as (page, _):
         widget = shop.visit(page)
         for pasted in ["{code}", " {head} {tail} ", "{head}-{tail}", SMS]:
             phone = new_phone()

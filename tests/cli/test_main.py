@@ -18,10 +18,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 from click.testing import CliRunner, Result
-from sms.doubles import eventually
 from support.deployment import config_text, exchange, make_secrets, new_phone, running_service
 from support.dns_rebinding import lines, status
 from support.redis_servers import Server, closed_port, free_port, redis_binary, running
+from support.waiting import eventually
 
 from otp_service.cli.main import main
 from otp_service.domain.clients import key_digest

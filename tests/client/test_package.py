@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from support.distributions import build, environment, install, needed, run
+from support.distributions import build, environment, install, run, with_dependencies
 from support.package_sources import ROOT
 
 import otp_service
@@ -33,7 +33,7 @@ class Built:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     place = tmp_path_factory.mktemp("client")
     wheel, sdist = build(SOURCES, place / "dist")
-    python = environment(place / "venv", needed(*DIRECT))
+    python = environment(place / "venv", with_dependencies(*DIRECT))
     install(wheel, python)
     return Built(wheel, sdist, python)
 

@@ -22,7 +22,6 @@ from typing import Any
 import pytest
 import redis
 import yaml
-from sms.doubles import eventually
 from support.deployment import (
     ACCESS_KEY_ID,
     ACCESS_KEY_SECRET,
@@ -36,6 +35,7 @@ from support.doc_blocks import ROOT, blocks
 from support.dockerfile import stages
 from support.proxies import running_proxy
 from support.redis_servers import Server, free_port, skip_or_fail, valkey_binary
+from support.waiting import eventually
 
 from otp_service.domain.clients import key_digest
 from otp_service.sandbox.config import DEFAULT_SIGN_NAME, SandboxConfig

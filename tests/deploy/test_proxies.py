@@ -13,11 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 import yaml
 from attacks.target import ORIGIN, PUBLISHABLE_KEY, with_browser
-from sms.doubles import eventually
 from support.deployment import Deployment, new_phone, running_service
 from support.doc_blocks import ROOT, Block, blocks
 from support.proxies import KINDS, Proxy, checked, running_proxy
 from support.redis_servers import Server, closed_port
+from support.waiting import eventually
 
 from otp_service.domain.crypto import Keyring
 from otp_service.settings import load

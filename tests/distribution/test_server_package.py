@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from support.distributions import build, environment, install, needed, requirements_of, run
+from support.distributions import build, environment, install, requirements_of, run, with_dependencies
 from support.doc_blocks import blocks
 from support.package_sources import PACKAGE, ROOT
 
@@ -42,7 +42,9 @@ class Built:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     place = tmp_path_factory.mktemp("server")
     wheel, sdist = build(ROOT, place / "dist")
-    python = environment(place / "venv", needed(*map(str, requirements_of(Requirement("otp-service")))))
+    python = environment(
+        place / "venv", with_dependencies(*map(str, requirements_of(Requirement("otp-service"))))
+    )
     install(wheel, python)
     return Built(wheel, sdist, python)
 

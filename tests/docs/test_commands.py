@@ -14,13 +14,13 @@ from pathlib import Path
 
 import click
 import pytest
-from sms.doubles import eventually
 from support.deployment import ACCESS_KEY_ID, ACCESS_KEY_SECRET, config_text, make_secrets
 from support.doc_blocks import ROOT, Block, blocks, documents
 from support.redis_clusters import run_command
 from support.redis_sentinels import running_sentinels
 from support.redis_servers import Server, free_port, redis_binary, skip_or_fail
 from support.redis_servers import running as running_server
+from support.waiting import eventually
 
 from otp_service.cli.main import main
 from otp_service.sandbox import SandboxConfig, start_sandbox
@@ -146,8 +146,8 @@ def test_redis_user_is_created_on_a_server_and_on_a_sentinel(tmp_path: Path) -> 
     (tmp_path / "redis").write_text("of-the-server\n")
     (tmp_path / "sentinel").write_text("of-the-sentinel\n")
     text = block("docs/operations.md", "otp-service redis-acl").replace("/run/secrets", str(tmp_path))
-    with running_server(redis_binary()) as server, running_sentinels(redis_binary(), replicas=0) as watched:
-        sentinel = watched.sentinels[0]
+    with running_server(redis_binary()) as server, running_sentinels(redis_binary(), replicas=0) as setup:
+        sentinel = setup.sentinels[0]
         assert text.count("| redis-cli") == 2
         assert "redis-cli -p 26379" in text
         text = text.replace("-p 26379", f"-p {sentinel.port}").replace(

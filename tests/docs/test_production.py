@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sms.doubles import eventually
 from support.deployment import config_text, make_secrets
 from support.doc_blocks import ROOT, Block, blocks, documents, running
 from support.redis_servers import Server, closed_port, free_port, redis_binary, skip_or_fail
 from support.redis_servers import running as running_server
+from support.waiting import eventually
 
 from otp_service.cli.main import main
 

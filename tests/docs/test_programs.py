@@ -286,7 +286,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    with chromium.opened(browser) as (page, _):
+    with chromium.open_page(browser) as (page, _):
         yield page
 
 
@@ -317,7 +317,7 @@ def test_form_with_the_widget_sends_a_proof(
     show(page, dev, site, html)
     type_phone_and_code(page, dev, phone)
     page.get_by_role("button", name="Log in").click()
-    expect(page.locator("body")).to_have_text("Welcome", timeout=chromium.WAIT)
+    expect(page.locator("body")).to_have_text("Welcome", timeout=chromium.TIMEOUT_MS)
     ((path, form),) = site.sent
     name, _, proof = form.partition("=")
 
@@ -376,7 +376,7 @@ def test_message_for_old_browsers_is_shown_if_the_module_does_not_run(
         expect(words).to_be_hidden()
     else:
         assert words.is_hidden()
-        expect(words).to_be_visible(timeout=chromium.WAIT)
+        expect(words).to_be_visible(timeout=chromium.TIMEOUT_MS)
 
 
 @pytest.mark.browser

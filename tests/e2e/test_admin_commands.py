@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import redis
-from sms.doubles import eventually
 from support.deployment import Deployment, new_phone, running_service
 from support.phone_in_store import WRONG, Phone, make_phone
 from support.redis_servers import Server
+from support.waiting import eventually
 
 from otp_service.domain.errors import WrongCode
 from otp_service.domain.limits import HOUR

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sms.doubles import eventually
 from support.deployment import Deployment, exchange, new_phone, running_service
 from support.redis_servers import Server, redis_binary, running
+from support.waiting import eventually
 
 from otp_service.sandbox.config import SandboxConfig
 from otp_service.sms.aliyun.protocol.mns import MessageType

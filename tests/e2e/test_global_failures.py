@@ -10,9 +10,9 @@ import redis
 from attacks.target import ORIGIN, Answer, Target, browser, new_phone, running_target, with_browser
 from click.testing import CliRunner, Result
 from prometheus_client.parser import text_string_to_metric_families
-from sms.doubles import eventually
 from support.deployment import exchange
 from support.redis_servers import free_port
+from support.waiting import eventually
 
 from otp_service.cli.main import main
 from otp_service.store import keys

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 from faults.proxy import Exchange, Proxy
-from sms.doubles import eventually
 from sms.wire import response
 from support import redis_servers
 from support.deployment import Answer, Deployment, at_once, new_phone, running_service, workers_that_answer
 from support.events import RecordingEvents
 from support.redis_servers import Server
+from support.waiting import eventually
 
 from otp_service import settings
 from otp_service.domain.risk import PhoneKey

@@ -9,9 +9,9 @@ from pathlib import Path
 from urllib.request import urlopen
 
 from e2e.test_reload import configure, events, refuse, reload, workers
-from sms.doubles import eventually
 from support.deployment import GUNICORN, Deployment, new_phone, running_service
 from support.redis_servers import Server, free_port
+from support.waiting import eventually
 
 from otp_service import __version__
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
-from sms.doubles import eventually
 from support import redis_servers
 from support.deployment import Deployment, exchange, new_phone, running_service
 from support.package_sources import ROOT
 from support.redis_servers import Server, free_port
+from support.waiting import eventually
 
 from otp_service import __version__
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import redis
-from sms.doubles import eventually
 from support import redis_servers
 from support.deployment import Deployment, new_phone, running_service
 from support.redis_servers import Server
+from support.waiting import eventually
 
 from otp_service.store import keys, schema
 

@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from faults.proxy import Proxy, pass_through, unanswered
-from sms.doubles import eventually
 from support.deployment import Deployment, new_phone, running_service
 from support.redis_servers import Server
+from support.waiting import eventually
 
 WORKERS = 2
 

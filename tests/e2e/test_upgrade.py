@@ -26,7 +26,6 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from sms.doubles import eventually
 from support.deployment import (
     ACCESS_KEY_ID,
     ACCESS_KEY_SECRET,
@@ -44,6 +43,7 @@ from support.doc_blocks import blocks
 from support.package_sources import ROOT
 from support.proxies import running_proxy
 from support.redis_servers import Server, free_port, redis_binary, running, skip_or_fail
+from support.waiting import eventually
 
 from otp_service.cli.admin import open_session
 from otp_service.domain.limits import DAY, GlobalFailureLimits, IpLimits, PhoneLimits

@@ -47,20 +47,20 @@ def submit(page: Page, example: Example) -> None:
 
 def test_owner_of_the_phone_gets_in(example: Example, browser: Browser) -> None:
     phone = new_phone()
-    with chromium.opened(browser) as (page, witness):
+    with chromium.open_page(browser) as (page, browser_log):
         page.goto(example.url)
         verify(page, example, phone)
         submit(page, example)
 
-        expect(page.locator("body")).to_contain_text(phone, timeout=chromium.WAIT)
+        expect(page.locator("body")).to_contain_text(phone, timeout=chromium.TIMEOUT_MS)
         ours = (example.url, example.dev.service_url, "data:")
-        assert [url for url in witness.requests if not url.startswith(ours)] == []
-        assert [url for url in witness.requests if phone[1:] in url] == []
+        assert [url for url in browser_log.requests if not url.startswith(ours)] == []
+        assert [url for url in browser_log.requests if phone[1:] in url] == []
 
 
 def test_field_added_to_the_form_is_ignored(form: Example, browser: Browser) -> None:
     phone, other = new_phone(), new_phone()
-    with chromium.opened(browser) as (page, _):
+    with chromium.open_page(browser) as (page, _):
         page.goto(form.url)
         verify(page, form, phone)
         page.evaluate(
@@ -72,16 +72,16 @@ def test_field_added_to_the_form_is_ignored(form: Example, browser: Browser) -> 
         )
         submit(page, form)
 
-        expect(page.locator("body")).to_contain_text(phone, timeout=chromium.WAIT)
+        expect(page.locator("body")).to_contain_text(phone, timeout=chromium.TIMEOUT_MS)
         expect(page.locator("body")).not_to_contain_text(other)
 
 
 def test_form_without_a_proof_is_not_submitted(form: Example, browser: Browser) -> None:
-    with chromium.opened(browser) as (page, witness):
+    with chromium.open_page(browser) as (page, browser_log):
         page.goto(form.url)
         submit(page, form)
         page.wait_for_timeout(200)
 
         assert page.evaluate("document.querySelector('form').checkValidity()") is False
         assert page.url.rstrip("/") == form.url
-        assert not [url for url in witness.requests if url.endswith(("/login", "/signup"))]
+        assert not [url for url in browser_log.requests if url.endswith(("/login", "/signup"))]

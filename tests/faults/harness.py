@@ -18,7 +18,6 @@ from typing import Any
 import redis
 from faults.redis_process import RedisProcess, running_redis
 from faults.relay import Relay
-from sms.doubles import eventually
 from support.call_history import History, Promise, Recorder, Sms, check
 from support.deployment import (
     ACCESS_KEY_SECRET,
@@ -30,6 +29,7 @@ from support.deployment import (
     workers,
 )
 from support.redis_servers import redis_binary
+from support.waiting import eventually
 
 DEADLINE = 6.0
 """Seconds: `service.request_deadline`."""

@@ -23,9 +23,9 @@ from faults.harness import Harness, alive, running_on
 from faults.proxy import Proxy, Treat
 from faults.redis_process import running_redis
 from faults.relay import Relay
-from sms.doubles import eventually
 from support.deployment import Answer, new_phone, workers
 from support.redis_servers import redis_binary
+from support.waiting import eventually
 
 HANDS = 8
 """People at a time."""

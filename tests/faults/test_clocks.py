@@ -16,9 +16,9 @@ from faults import clocks
 from faults.harness import Harness, running_on
 from faults.redis_process import RedisProcess, running_redis
 from faults.relay import Relay
-from sms.doubles import eventually
 from support.deployment import Answer, new_phone
 from support.redis_servers import redis_binary, valkey_binary
+from support.waiting import eventually
 
 ENDED = {"verification_expired", "verification_not_found"}
 DAY = 86_400

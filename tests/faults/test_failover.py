@@ -9,9 +9,10 @@ from pathlib import Path
 from faults.crowd import Crowd
 from support.call_history import check
 from support.deployment import Deployment, running_service
-from support.redis_clusters import eventually, running_cluster
+from support.redis_clusters import running_cluster
 from support.redis_sentinels import running_sentinels
 from support.redis_servers import Server, redis_binary
+from support.waiting import wait_until
 
 Note = Callable[[str, object], None]
 
@@ -36,14 +37,14 @@ def kill_under_load(service: Deployment, victim: Server, note: Note) -> tuple[Cr
     """Kill *victim* under load, and go on until the crowd is served again."""
     crowd = Crowd(service)
     with crowd.signing_in():
-        eventually(lambda: len(crowd.redeemed) > 40)
+        wait_until(lambda: len(crowd.redeemed) > 40)
         died_at = time.time()
         victim.process.kill()
         victim.process.wait()
-        eventually(lambda: bool(crowd.failed()))
-        eventually(lambda: service.get("/readyz").status == 200)
+        wait_until(lambda: bool(crowd.failed()))
+        wait_until(lambda: service.get("/readyz").status == 200)
         back_at = time.time()
-        eventually(lambda: crowd.served_since(back_at) > 40)
+        wait_until(lambda: crowd.served_since(back_at) > 40)
     note("ready after s", round(back_at - died_at, 2))
     note("last failure after s", round(crowd.recovery(died_at), 2))
     note("calls", len(crowd.history.calls))
@@ -59,12 +60,12 @@ def kill_under_load(service: Deployment, victim: Server, note: Note) -> tuple[Cr
 def test_sentinels_promote_another_master_and_replicated_writes_are_not_lost(
     tmp_path: Path, record_property: Note
 ) -> None:
-    with running_sentinels(redis_binary(), replicas=2) as watched:
-        change = pointed_at(watched.url(), "min_replica_acks = 1")
-        with running_service(watched.master, tmp_path, change=change) as service:
-            crowd, _ = kill_under_load(service, watched.master, record_property)
+    with running_sentinels(redis_binary(), replicas=2) as setup:
+        change = pointed_at(setup.url(), "min_replica_acks = 1")
+        with running_service(setup.master, tmp_path, change=change) as service:
+            crowd, _ = kill_under_load(service, setup.master, record_property)
 
-            assert watched.master_port() in {replica.port for replica in watched.replicas}
+            assert setup.master_port() in {replica.port for replica in setup.replicas}
             again = crowd.try_again()
             record_property("codes and proofs taken twice", list(map(len, again)))
             assert again == ([], [])

@@ -20,10 +20,10 @@ from pathlib import Path
 import pytest
 from faults import proxy as treatments
 from faults.proxy import Proxy, Treat
-from sms.doubles import eventually
 from sms.wire import response
 from support.deployment import Answer, Deployment, at_once, new_phone, running_service, workers
 from support.redis_servers import Server
+from support.waiting import eventually
 
 TTL = 300
 

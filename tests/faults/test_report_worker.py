@@ -19,7 +19,6 @@ from typing import Any
 
 import pytest
 from faults.proxy import Proxy
-from sms.doubles import eventually
 from support.deployment import (
     ACCESS_KEY_ID,
     ACCESS_KEY_SECRET,
@@ -32,6 +31,7 @@ from support.deployment import (
     running_service,
 )
 from support.redis_servers import Server, free_port
+from support.waiting import eventually
 
 from otp_service import __version__
 from otp_service.sandbox.config import DEFAULT_QUEUE_PREFIX, SandboxConfig

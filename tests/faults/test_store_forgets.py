@@ -8,10 +8,10 @@ from contextlib import ExitStack, contextmanager
 from faults.harness import Harness, is_refused_for_now, running_harness, running_on
 from faults.redis_process import RedisProcess, running_redis
 from faults.relay import Relay
-from sms.doubles import eventually
 from support.call_history import check, violations
 from support.deployment import new_phone
 from support.redis_servers import redis_binary
+from support.waiting import eventually
 
 LOG = ("--appendonly", "yes", "--appendfsync", "no")
 """What was answered for has been handed to the kernel: only a machine that dies can lose it."""

@@ -15,9 +15,9 @@ from faults.harness import (
 )
 from faults.redis_process import running_redis
 from faults.relay import Relay
-from sms.doubles import eventually
 from support.deployment import new_phone
 from support.redis_servers import redis_binary
+from support.waiting import eventually
 
 # ── F01: down at the start ──
 

@@ -22,10 +22,10 @@ from faults.harness import (
     statuses,
 )
 from faults.redis_process import RedisProcess, running_redis
-from sms.doubles import eventually
 from support.deployment import Answer, at_once, config_text, make_secrets, new_phone
 from support.events import RecordingEvents
 from support.redis_servers import free_port, redis_binary, running
+from support.waiting import eventually
 
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.store.client import client_from_url

@@ -65,7 +65,7 @@ PURE_SOURCES = [source for source in SOURCES if source.path.startswith(PURE)]
 
 
 def third_party(source: Source) -> set[str]:
-    return source.outside() - sys.stdlib_module_names
+    return source.foreign_imports() - sys.stdlib_module_names
 
 
 def test_third_party_library_is_imported_only_in_its_places() -> None:
@@ -85,7 +85,7 @@ def test_domain_and_services_import_no_module_that_does_io() -> None:
     imports = {
         (source.path, name)
         for source in PURE_SOURCES
-        for name in (source.outside() & sys.stdlib_module_names) - PURE_STDLIB
+        for name in (source.foreign_imports() & sys.stdlib_module_names) - PURE_STDLIB
     }
 
     assert imports == PURE_EXCEPTIONS
@@ -97,7 +97,7 @@ def test_domain_and_services_use_no_clock_no_files_and_no_output() -> None:
         called = [node.func for node in ast.walk(source.tree) if isinstance(node, ast.Call)]
         functions = {func.id for func in called if isinstance(func, ast.Name)}
         methods = {func.attr for func in called if isinstance(func, ast.Attribute)}
-        clocks = {"today", "utcnow", "now"} if "datetime" in source.outside() else set[str]()
+        clocks = {"today", "utcnow", "now"} if "datetime" in source.foreign_imports() else set[str]()
         wrong[source.path] = functions & {"open", "print", "input", "eval", "exec", "__import__"}
         wrong[source.path] |= methods & (clocks | {"urlopen", "getenv"})
 
@@ -121,14 +121,16 @@ def test_self_contained_folder_imports_nothing_else_of_the_package(folder: str) 
     prefix = f"{PACKAGE}.{folder.rstrip('/').replace('/', '.')}"
 
     assert {
-        name for source in sources for name in source.ours() if not f"{name}.".startswith(f"{prefix}.")
+        name for source in sources for name in source.own_imports() if not f"{name}.".startswith(f"{prefix}.")
     } == set()
     assert len(sources) > 1
 
 
 def test_there_are_no_import_cycles() -> None:
     """The package itself contains the version, and imports its exports lazily."""
-    imports = {source.name: source.ours() - {source.name} for source in SOURCES if source.name != PACKAGE}
+    imports = {
+        source.name: source.own_imports() - {source.name} for source in SOURCES if source.name != PACKAGE
+    }
     sorted_out = {PACKAGE}
     while ready := {name for name, others in imports.items() if others <= sorted_out} - sorted_out:
         sorted_out |= ready
@@ -137,13 +139,13 @@ def test_there_are_no_import_cycles() -> None:
 
 
 def test_app_is_imported_only_by_the_package_and_the_command_line() -> None:
-    importers = {source.place for source in SOURCES if f"{PACKAGE}.app" in source.ours()}
+    importers = {source.top_level for source in SOURCES if f"{PACKAGE}.app" in source.own_imports()}
 
     assert importers <= {"__init__", "cli", "gunicorn_conf"}
 
 
 def test_top_level_of_the_package_stays_small() -> None:
-    assert len({source.place for source in SOURCES}) <= MAX_TOP_LEVEL
+    assert len({source.top_level for source in SOURCES}) <= MAX_TOP_LEVEL
 
 
 def test_every_folder_and_module_has_a_docstring() -> None:
@@ -168,4 +170,4 @@ def test_every_import_is_absolute_and_names_what_it_imports() -> None:
 
 
 def test_every_imported_module_exists() -> None:
-    assert {name for source in SOURCES for name in source.ours()} <= NAMES
+    assert {name for source in SOURCES for name in source.own_imports()} <= NAMES

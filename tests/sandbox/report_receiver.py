@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from support.waiting import wait_until
+
 ACCEPT = (200, b'{"code":0,"msg":"ok"}')
 
 
@@ -31,14 +33,9 @@ class Receiver:
         assert len(self.posts) == posts
 
 
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "timeout"
-        time.sleep(0.01)
-
-
 def response(status: int, body: bytes) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Return a function that sends this response."""
+
     def write(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(status)
         handler.send_header("Content-Length", str(len(body)))
@@ -49,6 +46,7 @@ def response(status: int, body: bytes) -> Callable[[BaseHTTPRequestHandler], Non
 
 
 def late(handler: BaseHTTPRequestHandler) -> None:
+    """Accept the reports, but only after 0.9 seconds."""
     time.sleep(0.9)
     response(*ACCEPT)(handler)
 

@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
-from sandbox.report_receiver import ACCEPT, Receiver, late, receiving, response, slow, wait_until
+from sandbox.report_receiver import ACCEPT, Receiver, late, receiving, response, slow
+from support.waiting import wait_until
 
 from otp_service.sandbox import SandboxConfig, SandboxServer
 from otp_service.sandbox.reports.http_posting import ReportPoster, check_url

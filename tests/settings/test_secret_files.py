@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from support.deployment import config_text, make_secrets, running_service
 from support.events import RecordingEvents
 from support.redis_servers import Server, free_port
-from support.store_backends import PATIENT
+from support.store_backends import LONG_TIMEOUTS
 
 from otp_service.cli.main import main
 from otp_service.domain.clients import key_digest
@@ -126,7 +126,7 @@ def test_redis_password_may_start_with_a_byte_order_mark(tmp_path: Path, redis_s
     (tmp_path / "password").write_bytes(BOM + b"with-a-mark\n")
     with redis_server.client() as client:
         client.execute_command("ACL", "SETUSER", "marked", "reset", "on", ">with-a-mark", *server_rules())
-    terms = replace(PATIENT, password_file=tmp_path / "password")
+    terms = replace(LONG_TIMEOUTS, password_file=tmp_path / "password")
     store = RedisStore(from_url(f"redis://marked@127.0.0.1:{redis_server.port}", terms), RecordingEvents())
 
     assert store.check_health() in {True, False}

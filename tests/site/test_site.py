@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from support import chromium
-from support.chromium import Witness
+from support.chromium import BrowserLog
 from support.doc_blocks import ROOT, documents
 from support.public_api import ROUTES
 from support.redis_servers import skip_or_fail
@@ -60,14 +60,16 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def opened(browser: Browser) -> Iterator[tuple[Page, Witness]]:
-    with chromium.opened(browser, viewport={"width": 1280, "height": 800}, color_scheme="light") as opened:
-        yield opened
+def page_and_log(browser: Browser) -> Iterator[tuple[Page, BrowserLog]]:
+    with chromium.open_page(
+        browser, viewport={"width": 1280, "height": 800}, color_scheme="light"
+    ) as page_and_log:
+        yield page_and_log
 
 
 @pytest.fixture
-def page(opened: tuple[Page, Witness]) -> Page:
-    return opened[0]
+def page(page_and_log: tuple[Page, BrowserLog]) -> Page:
+    return page_and_log[0]
 
 
 def show(page: Page, site: Path, name: str) -> None:
@@ -111,17 +113,17 @@ def test_link_or_anchor_that_leads_nowhere_fails_the_build(tmp_path: Path, site:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_page_opens_from_the_file_system_without_another_host(
-    opened: tuple[Page, Witness], site: Path, name: str
+    page_and_log: tuple[Page, BrowserLog], site: Path, name: str
 ) -> None:
-    page, witness = opened
+    page, browser_log = page_and_log
     failed: list[str] = []
     page.on("requestfailed", lambda request: failed.append(request.url))
     show(page, site, name)
     page.wait_for_load_state("networkidle")
 
     assert failed == []
-    assert witness.requests
-    assert [url for url in witness.requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert browser_log.requests
+    assert [url for url in browser_log.requests if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
 def test_no_page_refers_to_another_host_for_what_it_loads(site: Path) -> None:
@@ -200,7 +202,7 @@ def test_nav_is_the_path_of_a_newcomer(page: Page, site: Path) -> None:
 
 @pytest.mark.parametrize("name", ["docs/metrics.html", "docs/comparison.html", "index.html"])
 def test_page_fits_a_phone(browser: Browser, site: Path, name: str) -> None:
-    with chromium.opened(browser, viewport={"width": 360, "height": 640}) as (page, _):
+    with chromium.open_page(browser, viewport={"width": 360, "height": 640}) as (page, _):
         show(page, site, name)
 
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
@@ -213,11 +215,16 @@ OF_THE_THEME = ("aria-dialog-name", "landmark-unique")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["index.html", "docs/settings.html", "docs/quickstart.zh-CN.html"])
 def test_page_is_accessible(browser: Browser, site: Path, name: str, scheme: str) -> None:
-    with chromium.opened(browser, color_scheme=scheme, viewport={"width": 1280, "height": 800}) as (page, _):
+    with chromium.open_page(browser, color_scheme=scheme, viewport={"width": 1280, "height": 800}) as (
+        page,
+        _,
+    ):
         show(page, site, name)
 
         assert [
-            complaint for complaint in chromium.complaints(page) if not complaint.startswith(OF_THE_THEME)
+            violation
+            for violation in chromium.accessibility_violations(page)
+            if not violation.startswith(OF_THE_THEME)
         ] == []
 
 

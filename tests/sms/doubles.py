@@ -113,13 +113,3 @@ class ScriptedProvider:
 
     def close(self) -> None:
         self.closed = True
-
-
-def eventually(condition: Callable[[], object], seconds: float = 5.0) -> bool:
-    """Wait until *condition*, which another thread fulfils, is true; return whether it is."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if condition():
-            return True
-        time.sleep(0.001)
-    return False

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
-from sms.doubles import ACCEPTED, TEMPLATE, RealClock, ScriptedProvider, eventually, sms
+from sms.doubles import ACCEPTED, TEMPLATE, RealClock, ScriptedProvider, sms
 from support.events import RecordingEvents
+from support.waiting import eventually
 
 from otp_service.domain.errors import ProviderUnavailable
 from otp_service.domain.messages import SendResult, SendStatus, SmsMessage, Template

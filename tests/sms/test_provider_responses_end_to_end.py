@@ -24,11 +24,11 @@ import fakeredis
 import pytest
 from generate_error_docs import response_to_caller
 from sms import wire
-from sms.doubles import eventually
 from sms.wire import Behave, WireServer, response
 from support import fakes
 from support.events import RecordingEvents
 from support.fakes import NOW, SHOP, FakeClock, purposes, signer
+from support.waiting import eventually
 
 from otp_service.domain.crypto import Keyring
 from otp_service.domain.errors import (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 from sms import wire
-from sms.doubles import ManualClock, RealClock, eventually
+from sms.doubles import ManualClock, RealClock
 from sms.queue_helpers import (
     DELETED,
     EMPTY,
@@ -23,6 +23,7 @@ from sms.queue_helpers import (
 )
 from sms.wire import WireServer, response
 from support.events import RecordingEvents
+from support.waiting import eventually
 
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.domain.reports import UnreadableReports

@@ -19,13 +19,13 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     if request.param == "fakeredis":
         yield Backend(fakeredis.FakeRedis(), shebang=False)
     elif request.param == "cluster":
-        running = request.getfixturevalue("redis_cluster")
-        with running.client() as client:
-            yield Backend(cast("redis.Redis", client), servers=store_backends.cluster(running))
+        cluster = request.getfixturevalue("redis_cluster")
+        with cluster.client() as client:
+            yield Backend(cast("redis.Redis", client), servers=store_backends.on_cluster(cluster))
     else:
         server = request.getfixturevalue(f"{request.param}_server")
         with server.client() as client:
-            yield Backend(client, servers=store_backends.one_server(server))
+            yield Backend(client, servers=store_backends.on_server(server))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from importlib.resources import files
 import pytest
 import redis
 from support.redis_servers import Server
-from support.store_backends import let_in
+from support.store_backends import create_service_user
 
 from otp_service.store.acl import CALL_COMMANDS, ROUTING_COMMANDS, SCRIPT_COMMANDS
 
@@ -52,7 +52,7 @@ def test_sentinel_user_may_run_only_commands_that_are_sent() -> None:
     ids=lambda command: " ".join(map(str, command)),
 )
 def test_acl_user_may_run_no_other_command(redis_server: Server, command: tuple[object, ...]) -> None:
-    username, _, password = let_in([redis_server], "poor").removesuffix("@").partition(":")
+    username, _, password = create_service_user([redis_server], "poor").removesuffix("@").partition(":")
     with (
         redis_server.client(username=username, password=password) as client,
         pytest.raises(redis.ResponseError, match=r"permission|can't run"),

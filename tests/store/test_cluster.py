@@ -13,7 +13,7 @@ from redis.crc import key_slot
 from support.phone_in_store import LIMITS, RIGHT, WRONG, Phone, make_phone, new_verification
 from support.redis_clusters import Cluster, run_command, running_cluster
 from support.redis_servers import Server, redis_binary
-from support.store_backends import PATIENT
+from support.store_backends import LONG_TIMEOUTS
 
 from otp_service.domain.errors import StoreUnavailable, WrongCode
 from otp_service.domain.limits import Budget
@@ -46,7 +46,7 @@ def phone(pair: Cluster) -> Iterator[Phone]:
 
 
 def servers_of(cluster: Cluster) -> ClusterBackend:
-    servers = from_url(cluster.url(), PATIENT)
+    servers = from_url(cluster.url(), LONG_TIMEOUTS)
     assert isinstance(servers, ClusterBackend)
     return servers
 
@@ -213,7 +213,7 @@ def test_every_server_is_inspected(redis_cluster: Cluster) -> None:
 def test_cluster_member_is_not_a_single_server(redis_cluster: Cluster) -> None:
     member = redis_cluster.masters[0]
     with member.client() as client:
-        store = make_phone(client, servers=from_url(f"redis://127.0.0.1:{member.port}", PATIENT)).store
+        store = make_phone(client, servers=from_url(f"redis://127.0.0.1:{member.port}", LONG_TIMEOUTS)).store
         seen = store.redis.inspect()
 
     assert "redis+cluster://" in seen.unsuitability
@@ -223,6 +223,6 @@ def test_one_live_seed_is_enough(redis_cluster: Cluster) -> None:
     dead = "127.0.0.1:1,127.0.0.1:2"
     url = f"redis+cluster://{dead},127.0.0.1:{redis_cluster.masters[0].port}"
     with redis_cluster.client() as client:
-        phone = make_phone(cast("redis.Redis", client), servers=from_url(url, PATIENT))
+        phone = make_phone(cast("redis.Redis", client), servers=from_url(url, LONG_TIMEOUTS))
 
         assert phone.read(phone.open()).status is Status.PENDING

@@ -12,6 +12,7 @@ from support import fakes
 from support.events import RecordingEvents
 from support.phone_in_store import CLIENT, Phone
 from support.store_backends import Backend
+from support.waiting import eventually
 
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.domain.limits import ConversionLimits, GlobalFailureLimits, IpLimits
@@ -358,7 +359,6 @@ def running(usage_counters: RedisUsageCounters) -> Iterator[RedisUsageCounters]:
 
 
 def test_thread_writes_counters_by_itself(running: RedisUsageCounters, phone: Phone) -> None:
-    from sms.doubles import eventually  # noqa: PLC0415 - shared with another room's tests
 
     quota = an_ip_quota()
     running.record_miss(quota)
@@ -377,7 +377,6 @@ def test_closing_writes_the_rest(usage_counters: RedisUsageCounters, phone: Phon
 def test_bug_in_one_write_ends_neither_the_thread_nor_its_close(
     phone: Phone, clock: fakes.FakeClock, events: RecordingEvents
 ) -> None:
-    from sms.doubles import eventually  # noqa: PLC0415 - shared with another room's tests
 
     unreadable = [b"ok"]
     pending = [unreadable]

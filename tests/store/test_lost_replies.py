@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
-from support.lossy_proxy import LosingProxy
+from support.lossy_proxy import LossyProxy
 from support.phone_in_store import LIMITS, WRONG, Phone, make_phone, new_verification
 from support.redis_clusters import running_cluster
 from support.redis_sentinels import running_sentinels
 from support.redis_servers import redis_binary, running, valkey_binary
-from support.store_backends import PATIENT
+from support.store_backends import LONG_TIMEOUTS
 
 from otp_service.domain.errors import CooldownActive, StoreUnavailable, WrongCode
 from otp_service.domain.limits import Budget
@@ -22,27 +22,27 @@ from otp_service.store.client import from_url
 
 
 @pytest.fixture(params=["redis", "valkey", "sentinel", "cluster"])
-def at_a_loss(request: pytest.FixtureRequest) -> Iterator[tuple[Phone, LosingProxy]]:
+def phone_and_proxy(request: pytest.FixtureRequest) -> Iterator[tuple[Phone, LossyProxy]]:
     """A phone in a store behind a proxy. Sentinels and cluster nodes announce the address of the proxy."""
     with ExitStack() as stack:
-        proxy = stack.enter_context(LosingProxy())
+        proxy = stack.enter_context(LossyProxy())
         if request.param == "cluster":
             announced = "--cluster-announce-port", str(proxy.port)
             server = stack.enter_context(running_cluster(redis_binary(), 1, 0, *announced)).masters[0]
-            url = f"redis+cluster://127.0.0.1:{proxy.before(server.port)}"
+            url = f"redis+cluster://127.0.0.1:{proxy.forward_to(server.port)}"
         elif request.param == "sentinel":
-            watched = stack.enter_context(running_sentinels(redis_binary(), 0, 1, announce=proxy.before))
-            server, url = watched.master, watched.url()
+            setup = stack.enter_context(running_sentinels(redis_binary(), 0, 1, announce=proxy.forward_to))
+            server, url = setup.master, setup.url()
         else:
             binary = redis_binary() if request.param == "redis" else valkey_binary()
             server = stack.enter_context(running(binary))
-            url = f"redis://127.0.0.1:{proxy.before(server.port)}/0"
+            url = f"redis://127.0.0.1:{proxy.forward_to(server.port)}/0"
         client = stack.enter_context(server.client())
-        yield make_phone(client, servers=from_url(url, PATIENT)), proxy
+        yield make_phone(client, servers=from_url(url, LONG_TIMEOUTS)), proxy
 
 
-def test_lost_reply_executes_nothing_twice(at_a_loss: tuple[Phone, LosingProxy]) -> None:
-    phone, proxy = at_a_loss
+def test_lost_reply_executes_nothing_twice(phone_and_proxy: tuple[Phone, LossyProxy]) -> None:
+    phone, proxy = phone_and_proxy
     budget = Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 9, 0.2)
     verification = phone.open()
     with pytest.raises(WrongCode):
@@ -50,10 +50,10 @@ def test_lost_reply_executes_nothing_twice(at_a_loss: tuple[Phone, LosingProxy])
     phone.pass_time(60)
     warm_up(phone)
 
-    proxy.lose_the_next_reply()
+    proxy.lose_next_reply()
     with pytest.raises(StoreUnavailable):
         phone.submit(verification, WRONG)
-    proxy.lose_the_next_reply()
+    proxy.lose_next_reply()
     with pytest.raises(StoreUnavailable):
         phone.store.create(phone.phone_key, new_verification(), {budget: 9})
 

@@ -11,7 +11,7 @@ from support.events import RecordingEvents
 from support.redis_clusters import run_command
 from support.redis_sentinels import running_sentinels
 from support.redis_servers import Server, redis_binary, running
-from support.store_backends import PATIENT
+from support.store_backends import LONG_TIMEOUTS
 
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.store.acl import sentinel_rules, server_rules
@@ -40,7 +40,8 @@ def stores(server: Server, file: Path) -> list[RedisStore]:
     """Three clients that have not connected yet."""
     url = f"redis://{USER}:of-no-use@127.0.0.1:{server.port}"
     return [
-        RedisStore(from_url(url, replace(PATIENT, password_file=file)), RecordingEvents()) for _ in range(3)
+        RedisStore(from_url(url, replace(LONG_TIMEOUTS, password_file=file)), RecordingEvents())
+        for _ in range(3)
     ]
 
 
@@ -75,16 +76,17 @@ def test_password_of_the_default_user_may_be_in_a_file(server: Server, file: Pat
     run_command(server, "CONFIG", "SET", "requirepass", "first")
 
     RedisStore(
-        from_url(f"redis://127.0.0.1:{server.port}", replace(PATIENT, password_file=file)), RecordingEvents()
+        from_url(f"redis://127.0.0.1:{server.port}", replace(LONG_TIMEOUTS, password_file=file)),
+        RecordingEvents(),
     ).check_health()
 
 
 def test_sentinels_may_require_a_password_too(file: Path) -> None:
-    with running_sentinels(redis_binary(), replicas=0, sentinels=1) as watched:
-        run_command(watched.sentinels[0], "ACL", "SETUSER", USER, "reset", "on", ">first", *sentinel_rules())
-        run_command(watched.sentinels[0], "ACL", "SETUSER", "default", "off")
-        known = replace(PATIENT, sentinel_username=USER, sentinel_password_file=file)
+    with running_sentinels(redis_binary(), replicas=0, sentinels=1) as setup:
+        run_command(setup.sentinels[0], "ACL", "SETUSER", USER, "reset", "on", ">first", *sentinel_rules())
+        run_command(setup.sentinels[0], "ACL", "SETUSER", "default", "off")
+        known = replace(LONG_TIMEOUTS, sentinel_username=USER, sentinel_password_file=file)
 
-        RedisStore(from_url(watched.url(), known), RecordingEvents()).check_health()
+        RedisStore(from_url(setup.url(), known), RecordingEvents()).check_health()
         with pytest.raises(StoreUnavailable):
-            RedisStore(from_url(watched.url(), PATIENT), RecordingEvents()).check_health()
+            RedisStore(from_url(setup.url(), LONG_TIMEOUTS), RecordingEvents()).check_health()

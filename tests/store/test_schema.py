@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from support.events import RecordingEvents
-from support.redis_clusters import eventually
 from support.redis_servers import Server
 from support.store_backends import Backend
+from support.waiting import wait_until
 
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.store import keys, schema
@@ -106,7 +106,7 @@ def test_version_expires_after_a_rollback(release: Release, backend: Backend) ->
     older, _ = release(FIRST)
     probe(release(SECOND)[0])
     backend.client.pexpire(KEY, 1)
-    eventually(lambda: not backend.client.exists(KEY))
+    wait_until(lambda: not backend.client.exists(KEY))
     probe(older)
 
     assert backend.client.get(KEY) == b"1 1"

@@ -15,10 +15,11 @@ import redis
 from redis.exceptions import MaxConnectionsError
 from redis.sentinel import MasterNotFoundError
 from support.phone_in_store import RIGHT, make_phone
-from support.redis_clusters import eventually, run_command
+from support.redis_clusters import run_command
 from support.redis_sentinels import NAME, running_sentinels
 from support.redis_servers import closed_port, redis_binary
-from support.store_backends import PATIENT
+from support.store_backends import LONG_TIMEOUTS
+from support.waiting import wait_until
 
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.store.backend import Command, RedisBackend, ReplicationWait, SentinelNode
@@ -218,12 +219,12 @@ def test_demoted_master_is_reported_as_the_cause(start: Start) -> None:
 
 
 def test_planned_failover_fails_one_call() -> None:
-    with running_sentinels(redis_binary(), replicas=1, sentinels=1) as watched:
-        old, new, sentinel = watched.master, watched.replicas[0], watched.sentinels[0]
+    with running_sentinels(redis_binary(), replicas=1, sentinels=1) as setup:
+        old, new, sentinel = setup.master, setup.replicas[0], setup.sentinels[0]
         with new.client() as client:
-            phone = make_phone(client, servers=from_url(watched.url(), PATIENT))
+            phone = make_phone(client, servers=from_url(setup.url(), LONG_TIMEOUTS))
             verification = phone.open()
-            eventually(lambda: len(phone.stored()) == 2)
+            wait_until(lambda: len(phone.stored()) == 2)
             run_command(new, "REPLICAOF", "NO", "ONE")
             run_command(old, "REPLICAOF", "127.0.0.1", new.port)
             run_command(sentinel, "SENTINEL", "REMOVE", NAME)

@@ -17,7 +17,7 @@ from support.events import RecordingEvents
 from support.redis_clusters import running_cluster
 from support.redis_sentinels import NAME, running_sentinel
 from support.redis_servers import Server, free_port, redis_binary, running, skip_or_fail
-from support.store_backends import PATIENT
+from support.store_backends import LONG_TIMEOUTS
 
 from otp_service.domain.errors import StoreUnavailable
 from otp_service.store.client import RedisOptions, TlsConnection, create_client, from_url
@@ -97,9 +97,9 @@ def check(url: str, terms: RedisOptions) -> None:
 def test_configured_authority_is_trusted_and_no_other(ours: Authority, tmp_path: Path) -> None:
     with serving_tls(ours) as (_, port):
         url = f"rediss://127.0.0.1:{port}"
-        check(url, replace(PATIENT, ca_file=ours.ca))
+        check(url, replace(LONG_TIMEOUTS, ca_file=ours.ca))
 
-        for terms in (PATIENT, replace(PATIENT, ca_file=authority(tmp_path / "theirs").ca)):
+        for terms in (LONG_TIMEOUTS, replace(LONG_TIMEOUTS, ca_file=authority(tmp_path / "theirs").ca)):
             with pytest.raises(StoreUnavailable):
                 check(url, terms)
 
@@ -110,10 +110,10 @@ def test_configured_authority_replaces_those_of_the_machine(
     monkeypatch.setenv("SSL_CERT_FILE", str(ours.ca))
     with serving_tls(ours) as (_, port):
         url = f"rediss://127.0.0.1:{port}"
-        check(url, PATIENT)
+        check(url, LONG_TIMEOUTS)
 
         with pytest.raises(StoreUnavailable):
-            check(url, replace(PATIENT, ca_file=authority(tmp_path / "theirs").ca))
+            check(url, replace(LONG_TIMEOUTS, ca_file=authority(tmp_path / "theirs").ca))
 
 
 class OtherRedisPy(TlsConnection):
@@ -127,11 +127,11 @@ class OtherRedisPy(TlsConnection):
 def test_nothing_is_sent_when_redis_py_sets_the_authorities_itself(ours: Authority) -> None:
     with serving_tls(ours) as (_, port):
         where = {"host": "127.0.0.1", "port": port, "ssl_ca_certs": str(ours.ca)}
-        with create_client(TlsConnection, PATIENT, **where) as client:
+        with create_client(TlsConnection, LONG_TIMEOUTS, **where) as client:
             assert client.ping()
 
         with (
-            create_client(OtherRedisPy, PATIENT, **where) as client,
+            create_client(OtherRedisPy, LONG_TIMEOUTS, **where) as client,
             pytest.raises(redis.ConnectionError, match="trusts more than the CA file"),
         ):
             client.ping()
@@ -139,7 +139,7 @@ def test_nothing_is_sent_when_redis_py_sets_the_authorities_itself(ours: Authori
 
 def test_certificate_of_another_host_is_refused(ours: Authority) -> None:
     with serving_tls(ours) as (_, port), pytest.raises(StoreUnavailable):
-        check(f"rediss://localhost:{port}", replace(PATIENT, ca_file=ours.ca))
+        check(f"rediss://localhost:{port}", replace(LONG_TIMEOUTS, ca_file=ours.ca))
 
 
 def test_plain_text_server_is_refused(ours: Authority, redis_server: Server) -> None:
@@ -150,7 +150,7 @@ def test_plain_text_server_is_refused(ours: Authority, redis_server: Server) -> 
 def test_redis_that_requires_a_certificate_gets_ours(ours: Authority) -> None:
     certificate, key = ours.certify("service", "DNS:service")
     with serving_tls(ours, "--tls-auth-clients", "yes") as (_, port):
-        url, terms = f"rediss://127.0.0.1:{port}", replace(PATIENT, ca_file=ours.ca)
+        url, terms = f"rediss://127.0.0.1:{port}", replace(LONG_TIMEOUTS, ca_file=ours.ca)
         check(url, replace(terms, cert_file=certificate, key_file=key))
 
         with pytest.raises(StoreUnavailable):
@@ -160,7 +160,7 @@ def test_redis_that_requires_a_certificate_gets_ours(ours: Authority) -> None:
 def test_cluster_works_over_tls(ours: Authority) -> None:
     port = free_port()
     with running_cluster(redis_binary(), 1, 0, *options(ours, port), "--tls-cluster", "yes"):
-        check(f"rediss+cluster://127.0.0.1:{port}", replace(PATIENT, ca_file=ours.ca))
+        check(f"rediss+cluster://127.0.0.1:{port}", replace(LONG_TIMEOUTS, ca_file=ours.ca))
 
 
 def test_sentinels_and_their_master_work_over_tls(ours: Authority) -> None:
@@ -172,7 +172,7 @@ def test_sentinels_and_their_master_work_over_tls(ours: Authority) -> None:
         ]
         lines += ["tls-replication yes", f"sentinel monitor {NAME} 127.0.0.1 {port} 1"]
         with running_sentinel(redis_binary(), "\n".join(lines)) as sentinel:
-            check(f"rediss+sentinel://127.0.0.1:{tls_port}/{NAME}", replace(PATIENT, ca_file=ours.ca))
+            check(f"rediss+sentinel://127.0.0.1:{tls_port}/{NAME}", replace(LONG_TIMEOUTS, ca_file=ours.ca))
 
             with pytest.raises(StoreUnavailable):
                 check(f"rediss+sentinel://127.0.0.1:{sentinel.port}/{NAME}", RedisOptions(ca_file=ours.ca))

@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 from support.deployment import config_text, make_secrets
 from support.events import RecordingEvents
 from support.redis_clusters import Cluster, run_command
-from support.redis_sentinels import Watched, running_sentinels
+from support.redis_sentinels import SentinelSetup, running_sentinels
 from support.redis_servers import Server, free_port, redis_binary
-from support.store_backends import PATIENT
+from support.store_backends import LONG_TIMEOUTS
 
 from otp_service.cli.main import main
 from otp_service.store import keys, schema
@@ -33,9 +33,9 @@ def run(*arguments: str, typed: str | None = None) -> Result:
 
 
 @pytest.fixture(scope="module")
-def watched() -> Iterator[Watched]:
-    with running_sentinels(redis_binary(), replicas=1, sentinels=1) as watched:
-        yield watched
+def sentinel_setup() -> Iterator[SentinelSetup]:
+    with running_sentinels(redis_binary(), replicas=1, sentinels=1) as sentinel_setup:
+        yield sentinel_setup
 
 
 @pytest.fixture(params=["sentinel", "cluster"])
@@ -43,8 +43,8 @@ def url(request: pytest.FixtureRequest) -> str:
     if request.param == "cluster":
         cluster: Cluster = request.getfixturevalue("redis_cluster")
         return cluster.url()
-    watched: Watched = request.getfixturevalue("watched")
-    return watched.url()
+    sentinel_setup: SentinelSetup = request.getfixturevalue("sentinel_setup")
+    return sentinel_setup.url()
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_readiness_and_check_config_see_the_version_of_a_newer_release(
     config: Callable[..., str], url: str
 ) -> None:
     events = RecordingEvents()
-    store = RedisStore(from_url(url, PATIENT), events)
+    store = RedisStore(from_url(url, LONG_TIMEOUTS), events)
     store.check_health()
     in_use = store.redis.run_commands([("GET", keys.schema())])
     store.redis.run_commands([("SET", keys.schema(), b"9 8", "PX", 60_000)])
@@ -104,17 +104,19 @@ def test_check_config_reports_a_refused_connection(config: Callable[..., str], u
     assert issue.endswith("names a host and port where nothing listens (connection refused)")
 
 
-def test_check_config_reports_an_unknown_master(config: Callable[..., str], watched: Watched) -> None:
-    result = run("check-config", "--config", config(watched.url().replace("/otp-master", "/other")))
+def test_check_config_reports_an_unknown_master(
+    config: Callable[..., str], sentinel_setup: SentinelSetup
+) -> None:
+    result = run("check-config", "--config", config(sentinel_setup.url().replace("/otp-master", "/other")))
 
     assert result.exit_code == 1
     assert "redis.url" in result.stderr
 
 
 def test_doctor_counts_the_servers(
-    config: Callable[..., str], redis_cluster: Cluster, watched: Watched
+    config: Callable[..., str], redis_cluster: Cluster, sentinel_setup: SentinelSetup
 ) -> None:
-    seen = [findings(config(leading)) for leading in (redis_cluster.url(), watched.url())]
+    seen = [findings(config(leading)) for leading in (redis_cluster.url(), sentinel_setup.url())]
 
     assert "servers that accept writes: 3, replicas of each: 0" in seen[0]
     assert "servers that accept writes: 1, replicas of each: 1" in seen[1]
@@ -196,9 +198,9 @@ def test_acl_line_without_a_password_has_a_placeholder() -> None:
     assert run("redis-acl").stdout.startswith("ACL SETUSER otp_service reset on >PASSWORD resetkeys ~otp:* ")
 
 
-def test_acl_line_for_sentinels_makes_a_user_that_finds_the_master(watched: Watched) -> None:
+def test_acl_line_for_sentinels_makes_a_user_that_finds_the_master(sentinel_setup: SentinelSetup) -> None:
     line = run("redis-acl", "--sentinel").stdout
-    run_command(watched.sentinels[0], *line.split())
+    run_command(sentinel_setup.sentinels[0], *line.split())
 
-    with watched.sentinels[0].client(username="otp_service", password="PASSWORD") as client:
+    with sentinel_setup.sentinels[0].client(username="otp_service", password="PASSWORD") as client:
         assert client.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", "otp-master")

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 import pytest
 from support.events import RecordingEvents
 from support.phone_in_store import CLIENT, RIGHT, WRONG, Phone, make_phone, new_verification
-from support.redis_clusters import eventually, is_in_step
+from support.redis_clusters import is_synced
 from support.redis_servers import Server, redis_binary, running, valkey_binary
-from support.store_backends import PATIENT
+from support.store_backends import LONG_TIMEOUTS
+from support.waiting import wait_until
 
 from otp_service.domain.codes import CodeType
 from otp_service.domain.errors import AlreadyVerified, ProofRedeemed, StoreUnavailable, WrongCode
@@ -44,7 +45,7 @@ class Pair:
 
     def phone(self, phone: Phone | None = None) -> Phone:
         """Return a phone, or the given one, with connections that have written nothing yet."""
-        fresh = make_phone(self.master.client(), servers=from_url(self.master.url, PATIENT), wait=WAIT)
+        fresh = make_phone(self.master.client(), servers=from_url(self.master.url, LONG_TIMEOUTS), wait=WAIT)
         return fresh if phone is None else replace(fresh, phone_key=phone.phone_key)
 
 
@@ -55,7 +56,7 @@ def pair(request: pytest.FixtureRequest) -> Iterator[Pair]:
         running(binary) as master,
         running(binary, "--replicaof", f"127.0.0.1 {master.port}") as replica,
     ):
-        eventually(lambda: is_in_step(replica))
+        wait_until(lambda: is_synced(replica))
         yield Pair(master, replica)
 
 

@@ -1,4 +1,4 @@
-"""Pages in the system's Chromium: what they asked for, what went wrong on them, and what axe-core says."""
+"""Pages in the system's Chromium: their requests, their errors, and their accessibility by axe-core."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from support.redis_servers import skip_or_fail
 ROOT = Path(__file__).parents[2]
 AXE = ROOT / "tests" / "sdks" / "node_modules" / "axe-core" / "axe.min.js"
 BINARIES = ["chromium-headless-shell", "chromium", "chromium-browser"]
-"""The shell has the same engine without the windows: a page there costs a third."""
+"""The first that is installed is used. The headless shell opens a page in a third of the time."""
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -32,25 +32,25 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-WAIT = 30_000
-"""Milliseconds that a page may take for anything: a machine may be busy."""
+TIMEOUT_MS = 30_000
+"""Timeout of every wait in a page; generous, because the machine may be busy."""
 
 
 @dataclass
-class Witness:
-    """What happened in a browser: every address that was asked for, every error of a page."""
+class BrowserLog:
+    """The URLs that pages requested, and their uncaught errors."""
 
     requests: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
 
-    def watch(self, context: BrowserContext) -> None:
+    def attach(self, context: BrowserContext) -> None:
         context.on("request", lambda request: self.requests.append(request.url))
         context.on("weberror", lambda error: self.errors.append(str(error.error)))
 
 
 @dataclass(frozen=True)
 class Dev:
-    """What `otp-service dev` has started."""
+    """The URLs and keys that a running `otp-service dev` prints."""
 
     service_url: str
     sandbox_url: str
@@ -75,7 +75,7 @@ def chromium() -> Iterator[Browser]:
     binary = next(filter(None, map(shutil.which, BINARIES)), None)
     if binary is None:
         skip_or_fail("chromium is not installed")
-    expect.set_options(timeout=WAIT)
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=binary, args=ARGUMENTS)
         try:
@@ -85,17 +85,17 @@ def chromium() -> Iterator[Browser]:
 
 
 @contextmanager
-def opened(browser: Browser, **options: Any) -> Iterator[tuple[Page, Witness]]:
-    """Open a page in a context of its own, made with *options*; an error of the page fails the test."""
-    witness = Witness()
+def open_page(browser: Browser, **options: Any) -> Iterator[tuple[Page, BrowserLog]]:
+    """Open a page in its own browser context with *options*; an uncaught error in the page fails the test."""
+    browser_log = BrowserLog()
     context = browser.new_context(**options)
-    context.set_default_timeout(WAIT)
-    witness.watch(context)
+    context.set_default_timeout(TIMEOUT_MS)
+    browser_log.attach(context)
     try:
-        yield context.new_page(), witness
+        yield context.new_page(), browser_log
     finally:
         context.close()
-    assert witness.errors == []
+    assert browser_log.errors == []
 
 
 DEV = (sys.executable, "-m", "otp_service", "dev", "--json", "--port", "0", "--sandbox-port", "0")
@@ -116,14 +116,14 @@ def running_dev(*arguments: str, command: Sequence[str] = DEV) -> Iterator[Dev]:
             process.wait(20)
 
 
-def complaints(page: Page) -> list[str]:
-    """Return what axe-core finds wrong with *page*, in all its frames and shadow roots."""
+def accessibility_violations(page: Page) -> list[str]:
+    """Return the violations that axe-core finds in *page*, including its frames and shadow roots."""
     if not page.evaluate("() => 'axe' in window"):
         page.evaluate(_axe())
-    found = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
+    results = page.evaluate("() => axe.run(document, {resultTypes: ['violations']})")
     return [
         f"{violation['id']}: {node['html']}\n{node['failureSummary']}"
-        for violation in found["violations"]
+        for violation in results["violations"]
         for node in violation["nodes"]
     ]
 

@@ -1,4 +1,4 @@
-"""Distributions built as for a release, and installed into environments of their own without a network."""
+"""Builds distributions as for a release, and installs them into virtual environments without a network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from support.redis_servers import skip_or_fail
 
 
 def run(*command: object, cwd: Path | None = None, code: int = 0) -> str:
-    """Run a command that must end with *code*, and return what it prints: if it fails, the errors too."""
+    """Run a command that must exit with *code*; return its output, and also its errors if *code* is not 0."""
     words = [str(part) for part in command]
     done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == code, done.stdout + done.stderr
@@ -36,30 +36,30 @@ def build(sources: Path, directory: Path) -> tuple[Path, Path]:
     return wheel, sdist
 
 
-def needed(*requirements: str) -> set[str]:
-    """Return the installed distributions that *requirements* need, themselves included."""
+def with_dependencies(*requirements: str) -> set[str]:
+    """Return the names of *requirements* and of all installed distributions that they need."""
     found = set[tuple[str, frozenset[str]]]()
     waiting = list(map(Requirement, requirements))
     while waiting:
-        one = waiting.pop()
-        key = (canonicalize_name(one.name), frozenset(one.extras))
+        requirement = waiting.pop()
+        key = (canonicalize_name(requirement.name), frozenset(requirement.extras))
         if key in found:
             continue
         found.add(key)
-        waiting += requirements_of(one)
+        waiting += requirements_of(requirement)
     return {name for name, _ in found}
 
 
-def requirements_of(one: Requirement) -> Iterable[Requirement]:
-    """Yield what an installed distribution requires here, with the extras of *one*."""
-    for requirement in map(Requirement, distribution(one.name).requires or []):
-        marker = requirement.marker
-        if marker is None or any(marker.evaluate({"extra": extra}) for extra in (one.extras or {""})):
-            yield requirement
+def requirements_of(requirement: Requirement) -> Iterable[Requirement]:
+    """Yield what the required distribution itself requires on this platform, with the requested extras."""
+    for needed in map(Requirement, distribution(requirement.name).requires or []):
+        marker = needed.marker
+        if marker is None or any(marker.evaluate({"extra": extra}) for extra in (requirement.extras or {""})):
+            yield needed
 
 
 def environment(directory: Path, names: Iterable[str]) -> Path:
-    """Create a virtual environment with copies of distributions installed here, and return its Python."""
+    """Create a virtual environment with copies of the installed distributions *names*; return its Python."""
     venv.create(directory, symlinks=True)
     (site_packages,) = (directory / "lib").glob("*/site-packages")
     for name in names:
@@ -68,17 +68,17 @@ def environment(directory: Path, names: Iterable[str]) -> Path:
 
 
 def _copy(name: str, site_packages: Path) -> None:
-    one = distribution(name)
-    for path in one.files or []:
+    installed = distribution(name)
+    for path in installed.files or []:
         if ".." in path.parts or "__pycache__" in path.parts:
             continue
         target = site_packages / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(Path(str(one.locate_file(path))).read_bytes())
+        target.write_bytes(Path(str(installed.locate_file(path))).read_bytes())
 
 
-def install(what: Path, python: Path) -> None:
-    """Install a wheel, whose requirements must be there already, as `pip check` then confirms."""
+def install(wheel: Path, python: Path) -> None:
+    """Install *wheel*, whose requirements must be installed already; `pip check` confirms that."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python]
-    run(*pip, "install", "--quiet", "--no-index", "--no-deps", what)
+    run(*pip, "install", "--quiet", "--no-index", "--no-deps", wheel)
     assert "No broken requirements" in run(*pip, "check")

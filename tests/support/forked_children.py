@@ -1,4 +1,4 @@
-"""Work done in forked children, and what came of it."""
+"""Runs functions in forked child processes and collects their results."""
 
 from __future__ import annotations
 
@@ -10,25 +10,28 @@ from typing import Any
 
 
 def in_forks(work: Callable[[int], Any], children: int = 2) -> list[Any]:
-    """Return what *work* returns in forked children that run at once, numbered from 1."""
+    """Call *work* in *children* forked processes at the same time, with 1, 2, …; return the results in order.
+
+    A result must be JSON. If *work* raises, the result is the traceback.
+    """
     started = [_start(work, child) for child in range(1, children + 1)]
     results = []
-    for pid, read in started:
-        with os.fdopen(read, "rb") as stream:
+    for pid, read_end in started:
+        with os.fdopen(read_end, "rb") as stream:
             results.append(json.loads(stream.read()))
         os.waitpid(pid, 0)
     return results
 
 
 def _start(work: Callable[[int], Any], child: int) -> tuple[int, int]:
-    read, write = os.pipe()
+    read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
             result = work(child)
-        except BaseException:  # noqa: BLE001 - the parent shall see it
+        except BaseException:  # noqa: BLE001 - the parent gets the traceback
             result = traceback.format_exc()
-        os.write(write, json.dumps(result).encode())
+        os.write(write_end, json.dumps(result).encode())
         os._exit(0)
-    os.close(write)
-    return pid, read
+    os.close(write_end)
+    return pid, read_end

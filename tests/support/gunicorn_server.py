@@ -1,4 +1,4 @@
-"""The service under gunicorn, which tells the request target as it was sent and drops ambiguous headers."""
+"""Runs the service as a WSGI application under gunicorn with gunicorn's defaults."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ app = create_app(load(pathlib.Path({config!r}), {{}}))
 def running_gunicorn(
     redis: Server, directory: Path, change: Callable[[str], str] = lambda text: text
 ) -> Iterator[tuple[str, Secrets, Path]]:
-    """Run the service with gunicorn's defaults; give its URL, its secrets and its configuration file."""
+    """Run the service until the block ends; yield its URL, its secrets and its configuration file."""
     try:
         import gunicorn  # noqa: F401, PLC0415 - an extra for tests
     except ImportError:
         skip_or_fail("gunicorn is not installed")
-    made, port = make_secrets(), free_port()
+    secrets, port = make_secrets(), free_port()
     config, log = directory / "config.toml", directory / "gunicorn.log"
-    nowhere = f"http://127.0.0.1:{closed_port()}"
-    config.write_text(change(config_text(redis.url, nowhere, port, made)), encoding="utf-8")
+    unreachable_provider = f"http://127.0.0.1:{closed_port()}"
+    config.write_text(change(config_text(redis.url, unreachable_provider, port, secrets)), encoding="utf-8")
     (directory / "under_gunicorn.py").write_text(SOURCE.format(config=str(config)), encoding="utf-8")
     command = [sys.executable, "-m", "gunicorn", "--no-control-socket", "--bind", f"127.0.0.1:{port}"]
     with log.open("wb") as output:
@@ -46,7 +46,7 @@ def running_gunicorn(
     url = f"http://127.0.0.1:{port}"
     try:
         _wait_for(f"{url}/healthz", process, log)
-        yield url, made, config
+        yield url, secrets, config
     finally:
         stop(process)
 

@@ -24,7 +24,7 @@ class HtmlPage(HTMLParser):
         self.tags: list[tuple[str, dict[str, str]]] = []
         self.alert = ""
         self.title = ""
-        self._in = ""
+        self._open_element = ""
         self.feed(text)
 
     def form(self, action: str) -> HtmlForm:
@@ -35,29 +35,33 @@ class HtmlPage(HTMLParser):
         return any(("wish", action) in form.buttons for form in self.forms)
 
     def attributes(self, tag: str, **wanted: str) -> dict[str, str]:
-        """Return the attributes of the first *tag* that has those *wanted*."""
-        return next(given for name, given in self.tags if name == tag and wanted.items() <= given.items())
+        """Return the attributes of the first *tag* that has all of the *wanted* attributes."""
+        return next(
+            attributes
+            for name, attributes in self.tags
+            if name == tag and wanted.items() <= attributes.items()
+        )
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = {name: value or "" for name, value in attrs}
-        self.tags.append((tag, given))
+        attributes = {name: value or "" for name, value in attrs}
+        self.tags.append((tag, attributes))
         if tag == "form":
-            self.forms.append(HtmlForm(given.get("action", "")))
+            self.forms.append(HtmlForm(attributes.get("action", "")))
         if tag == "input" and self.forms:
-            self.forms[-1].fields[given["name"]] = given.get("value", "")
+            self.forms[-1].fields[attributes["name"]] = attributes.get("value", "")
         if tag == "button" and self.forms:
-            self.forms[-1].buttons.append((given.get("name", ""), given.get("value", "")))
-        if given.get("role") == "alert" and "hidden" not in given:
-            self._in = "alert"
+            self.forms[-1].buttons.append((attributes.get("name", ""), attributes.get("value", "")))
+        if attributes.get("role") == "alert" and "hidden" not in attributes:
+            self._open_element = "alert"
         if tag == "title":
-            self._in = "title"
+            self._open_element = "title"
 
     def handle_endtag(self, tag: str) -> None:
         if tag in ("p", "title"):
-            self._in = ""
+            self._open_element = ""
 
     def handle_data(self, data: str) -> None:
-        if self._in == "alert":
+        if self._open_element == "alert":
             self.alert += data
-        if self._in == "title":
+        if self._open_element == "title":
             self.title += data

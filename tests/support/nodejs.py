@@ -1,4 +1,4 @@
-"""Node.js for tests: what it needs is there, or the test is skipped; in CI it fails."""
+"""Node.js and npm packages for tests. If one is missing, the test is skipped; in CI it fails."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ MODULES = ROOT / "tests" / "sdks" / "node_modules"
 
 
 def node() -> str:
-    """Return where node is."""
-    found = shutil.which("node")
-    if found is None:
+    """Return the path of the node program."""
+    path = shutil.which("node")
+    if path is None:
         skip_or_fail("node is not installed")
-    return str(found)
+    return str(path)
 
 
 def package(name: str) -> Path:
-    """Return the folder of an npm package."""
+    """Return the folder of an installed npm package."""
     if not (MODULES / name).is_dir():
         skip_or_fail(f"the npm package {name} is missing (npm ci --prefix tests/sdks)")
     return MODULES / name
 
 
 def make_calls(url: str, *calls: list[Any], key: str = "sk_never_shown_anywhere", **options: Any) -> Any:
-    """Make *calls* with clients/js and return what its driver says of them."""
+    """Make *calls* with clients/js; return the output of tests/js_client/driver.js."""
     work = {"url": url, "key": key, "options": options, "calls": calls}
     done = subprocess.run(
         [node(), str(ROOT / "tests" / "js_client" / "driver.js")],
@@ -45,6 +45,6 @@ def make_calls(url: str, *calls: list[Any], key: str = "sk_never_shown_anywhere"
 
 
 def make_call(url: str, *call: Any, **options: Any) -> Any:
-    """Make one call and return what came of it."""
+    """Make one call and return its result."""
     (result,) = make_calls(url, list(call), **options)["results"]
     return result

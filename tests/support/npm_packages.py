@@ -1,4 +1,4 @@
-"""The npm packages of clients/, packed as for a release and installed into a project of a test."""
+"""Packs the npm packages of clients/ as for a release, and installs them into a test project."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ MODULES = TOOLS / "node_modules"
 
 @dataclass(frozen=True)
 class Project:
-    """A project that the packed files are installed into, beside React and Vue."""
+    """A project with the packed packages installed, and React and Vue."""
 
     directory: Path
     tarballs: dict[str, Path]
-    """The packed files by the name of the package."""
+    """The packed file of each package."""
 
     def installed(self, name: str) -> Path:
         """Return the folder of an installed package."""
@@ -48,6 +48,7 @@ class Project:
 
 
 def run(command: list[str], directory: Path, **variables: str) -> str:
+    """Run a command that must succeed, with additional environment *variables*; return its output."""
     done = subprocess.run(
         command,
         cwd=directory,
@@ -62,19 +63,19 @@ def run(command: list[str], directory: Path, **variables: str) -> str:
 
 
 def metadata(package: Path) -> dict[str, Any]:
-    """Return the package.json of a folder."""
-    found: dict[str, Any] = json.loads((package / "package.json").read_text("utf-8"))
-    return found
+    """Return the content of the package.json in *package*."""
+    content: dict[str, Any] = json.loads((package / "package.json").read_text("utf-8"))
+    return content
 
 
 def npm() -> str:
-    """Return where npm is; what the packages are built with must be there, too."""
-    found = shutil.which("npm")
-    if found is None:
+    """Return the path of npm, after checking that the build tools are installed."""
+    path = shutil.which("npm")
+    if path is None:
         skip_or_fail("npm is not installed")
     if not (MODULES / "esbuild").is_dir():
         skip_or_fail("the packages of tests/npm are missing (npm ci --prefix tests/npm)")
-    return str(found)
+    return str(path)
 
 
 def make_project(directory: Path) -> Project:
@@ -103,13 +104,13 @@ def make_project(directory: Path) -> Project:
 
 
 def link(project: Path, name: str, modules: Path) -> None:
-    """Let a project import a package of *modules*."""
-    place = project / "node_modules" / name
-    place.parent.mkdir(exist_ok=True)
-    if not place.exists():
-        place.symlink_to(modules / name)
+    """Make the package *name* of *modules* importable in *project*."""
+    target = project / "node_modules" / name
+    target.parent.mkdir(exist_ok=True)
+    if not target.exists():
+        target.symlink_to(modules / name)
 
 
 def install(directory: Path, *packages: str) -> None:
-    """Install files into *directory* without a registry, and without what their peers are."""
+    """Install packed files into *directory*, without a registry and without peer dependencies."""
     run([npm(), "install", "--silent", "--offline", "--no-package-lock", *packages], directory)

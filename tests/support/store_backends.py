@@ -1,4 +1,4 @@
-"""The servers that the store's contract holds for, used with no more rights than the service asks for."""
+"""The Redis backends of the store tests. The store logs in as a user with the documented ACL."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from otp_service.store.client import RedisOptions, from_url
 
 PASSWORD = secrets.token_urlsafe(16)
 
-PATIENT = RedisOptions(connect_timeout=5, read_timeout=10)
-"""For a machine that does many things at once."""
+LONG_TIMEOUTS = RedisOptions(connect_timeout=5, read_timeout=10)
+"""For a busy machine."""
 
 
 class Backend(NamedTuple):
-    """*client* may do everything, for tests to look in; the store works on *servers*, if not on that."""
+    """A *client* with all rights for the tests; the store uses *servers*, or *client* if that is None."""
 
     client: redis.Redis
     shebang: bool = True
     servers: RedisBackend | None = None
 
 
-def let_in(nodes: Iterable[Server], username: str = USER, password: str = PASSWORD) -> str:
-    """Make the service's own user on every server of *nodes*; return how a URL names it."""
+def create_service_user(nodes: Iterable[Server], username: str = USER, password: str = PASSWORD) -> str:
+    """Create the service's user on all *nodes*; return its login for a URL, such as `user:password@`."""
     for node in nodes:
         run_command(node, "ACL", "SETUSER", username, "reset", "on", f">{password}", *server_rules())
     return f"{username}:{password}@"
 
 
-def one_server(server: Server) -> RedisBackend:
-    login = let_in([server])
-    return from_url(server.url.replace("//", f"//{login}"), PATIENT)
+def on_server(server: Server) -> RedisBackend:
+    login = create_service_user([server])
+    return from_url(server.url.replace("//", f"//{login}"), LONG_TIMEOUTS)
 
 
-def cluster(running: Cluster) -> RedisBackend:
-    return from_url(running.url(let_in(running.nodes)), PATIENT)
+def on_cluster(cluster: Cluster) -> RedisBackend:
+    return from_url(cluster.url(create_service_user(cluster.nodes)), LONG_TIMEOUTS)

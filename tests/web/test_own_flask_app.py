@@ -16,10 +16,10 @@ import redis
 from flask import Flask, abort
 from redis.cluster import RedisCluster
 from redis.sentinel import Sentinel
-from sms.doubles import eventually
 from support import fakes
 from support.deployment import new_phone
 from support.redis_servers import Server
+from support.waiting import eventually
 from werkzeug.test import TestResponse
 
 import otp_service

@@ -105,7 +105,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page; errors and console messages fail the test."""
-    with chromium.opened(browser) as (page, _):
+    with chromium.open_page(browser) as (page, _):
         errors: list[str] = []
         page.on(
             "console", lambda message: message.type in {"error", "warning"} and errors.append(message.text)
@@ -205,7 +205,7 @@ def test_element_works_in_a_bundle(site: Site, page: Page) -> None:
 def test_unknown_countries_are_ignored_and_reported(countries: str, site: Site, browser: Browser) -> None:
     site.write(main_js='import "@otp-service/widget";')
     script = site.project.bundle("main.js", "main.out.js", "esm")
-    with chromium.opened(browser) as (page, _):
+    with chromium.open_page(browser) as (page, _):
         errors: list[str] = []
         page.on("console", lambda message: errors.append(message.text))
         widget = site.visit(page, script, f'<otp-verify countries="{countries}"></otp-verify>')
