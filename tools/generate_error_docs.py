@@ -71,7 +71,7 @@ Callers never see Aliyun's `Message`, because it repeats parts of the request.
 The log contains Aliyun's code and its request id.
 
 Every response that is not clear counts as `unknown`: no JSON, no `Code`, a redirect, any HTTP 5xx, \
-a time-out, a lost connection.
+a timeout, a lost connection.
 A code that is not on this page counts as `refused` if it begins with `isv.` \
 (Aliyun's word for its customer) or comes with HTTP 4xx, and as `unknown` otherwise.
 """

@@ -133,7 +133,7 @@ def test_figures_of_attacked_phones_match_the_simulation() -> None:
 
 
 def test_takeovers_without_reserved_shares_match_the_simulation() -> None:
-    (before,) = re.findall(r"the takeover chance was (\S+) and (\S+) a year", doc("docs/security.md"))
+    (before,) = re.findall(r"the takeover chance would be (\S+) and (\S+) a year", doc("docs/security.md"))
 
     assert [float(chance) for chance in before] == [TAKEOVER_BEFORE[False], TAKEOVER_BEFORE[True]]
 
