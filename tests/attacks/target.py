@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from support.call_history import History, Promise, Recorder, Sms, check
+from support.call_history import ExpectedLimits, History, Recorder, Sms, check
 from support.deployment import (
     ACCESS_KEY_ID,
     ACCESS_KEY_SECRET,
@@ -144,7 +144,7 @@ def running_target(
     change: Callable[[str], str] = lambda text: text,
     redis_options: Sequence[str] = (),
     movable: bool = False,
-    promise: Promise | None = None,
+    limits: ExpectedLimits | None = None,
     provider_url: str = "",
 ) -> Iterator[Target]:
     """Run a target until the block ends, then check the history of all calls.
@@ -183,7 +183,7 @@ def running_target(
             yield target
             target.history.sms = target.sms()
         target.history.log = target.log()
-        check(target.history, promise)
+        check(target.history, limits)
 
 
 @contextmanager

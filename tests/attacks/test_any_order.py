@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from support.call_history import History, Promise, Recorder, Sms, claims, violations
+from support.call_history import ExpectedLimits, History, Recorder, Sms, claims, violations
 
 ANY_CLIENT = st.sampled_from(CLIENTS)
 ANY_PHONE = st.integers(0, 1)
@@ -125,7 +125,7 @@ class AnyOrder(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.history.sms = [sms for phone in self.phones for sms in self._sms(phone)]
         self.target.history.calls += self.history.calls
-        assert violations(self.history, Promise()) == []
+        assert violations(self.history, ExpectedLimits()) == []
 
     # ── helpers ──
 

@@ -9,7 +9,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.call_history import RULES, Call, History, Promise, Sms, check, codes_in, numbers_in, violations
+from support.call_history import (
+    RULES,
+    Call,
+    ExpectedLimits,
+    History,
+    Sms,
+    check,
+    codes_in,
+    numbers_in,
+    violations,
+)
 from support.deployment import Answer
 
 PHONE, OTHER = "+8613912345678", "+8613987654321"
@@ -198,7 +208,7 @@ def test_each_violation_is_detected_by_its_rule(violation: str) -> None:
     history = correct_history()
     change(history)
 
-    caught = {known.__name__ for known in RULES if list(known(history, Promise()))}
+    caught = {known.__name__ for known in RULES if list(known(history, ExpectedLimits()))}
 
     assert rule in caught
     with pytest.raises(AssertionError):
@@ -215,15 +225,15 @@ def test_replay_is_not_a_second_approval() -> None:
     again.answer.headers["idempotency-replayed"] = "true"
     history.calls.insert(3, again)
 
-    assert violations(history, Promise()) == []
+    assert violations(history, ExpectedLimits()) == []
 
 
 def test_unlock_resets_the_counts() -> None:
     calls, messages = rounds(3, 600)
     unlock = call("unlock", 900, 204)
 
-    assert violations(History(calls, messages), Promise()) != []
-    assert violations(History([*calls[:12], unlock, *calls[12:]], messages), Promise()) == []
+    assert violations(History(calls, messages), ExpectedLimits()) != []
+    assert violations(History([*calls[:12], unlock, *calls[12:]], messages), ExpectedLimits()) == []
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ UNREACHABLE = {
 def test_rejected_number_shows_the_reason(page: Page, shop: Shop) -> None:
     widget = shop.visit(page)
     for case, (number, text) in UNREACHABLE.items():
-        widget.begin_anew()
+        widget.reset()
         expect(widget.phone).to_have_attribute("aria-invalid", "false")
         widget.phone.fill(number)
         widget.part("send").click()

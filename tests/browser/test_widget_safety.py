@@ -150,7 +150,7 @@ def test_unknown_problem_shows_a_general_message(page: Page, shop: Shop) -> None
     for code in ["constructor", "__proto__", "toString", "hasOwnProperty", ""]:
         page.unroute_all()
         answer_calls(page, request=(400, {"code": code}))
-        widget.begin_anew()
+        widget.reset()
         expect(widget.host.locator("form:not([inert]) .bad")).to_have_count(0)
         widget.phone.fill("13800138000")
         widget.part("send").click()

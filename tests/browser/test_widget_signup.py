@@ -101,7 +101,7 @@ def test_code_is_found_in_pasted_text(browser: Browser, shop: Shop) -> None:
         widget = shop.visit(page)
         for pasted in ["{code}", " {head} {tail} ", "{head}-{tail}", SMS]:
             phone = new_phone()
-            widget.begin_anew()
+            widget.reset()
             widget.send(phone[3:])
             code = shop.service.code(phone)
             page.evaluate(
@@ -140,7 +140,7 @@ def test_number_may_be_filled_in_by_the_browser_in_any_spelling(page: Page, shop
     widget = shop.visit(page)
     for filled in ["{e164}", "{national}", "0086{national}", "+86 139-{rest}"]:
         phone = new_phone()
-        widget.begin_anew()
+        widget.reset()
         widget.phone.fill(filled.format(e164=phone, national=phone[3:], rest=phone[6:]))
 
         expect(widget.phone, filled).to_have_value(f"{phone[3:6]} {phone[6:10]} {phone[10:]}")
@@ -227,7 +227,7 @@ KEYS = {
 def test_number_is_grouped_while_it_is_typed(page: Page, shop: Shop) -> None:
     widget = shop.visit(page)
     for case, (keys, value, caret) in KEYS.items():
-        widget.begin_anew()
+        widget.reset()
         expect(widget.phone).to_have_value("")
         widget.phone.focus()
         for key in keys:

@@ -47,7 +47,7 @@ def test_number_in_other_digits_is_shown_and_posted_as_it_is(page: Page, shop: S
     widget = shop.visit(page)
     found: dict[str, list[str]] = {}
     for script, digits in NUMBERS.items():
-        widget.begin_anew()
+        widget.reset()
         expect(widget.phone).to_have_value("")
         posted.clear()
         widget.phone.focus()
@@ -125,7 +125,7 @@ def test_number_without_digits_is_never_posted(page: Page, shop: Shop) -> None:
     posted = answer_calls(page, request=(201, SENT))
     widget = shop.visit(page)
     for typed in ["", "+86", "0086", "٠٠", "+", "  ", "(", "abc"]:
-        widget.begin_anew()
+        widget.reset()
         expect(widget.hint).not_to_have_text("This is not a valid phone number.")
         widget.phone.fill(typed)
         widget.part("send").click()
@@ -174,7 +174,7 @@ def test_pasted_message_gives_its_code_or_waits_for_the_user(page: Page, shop: S
     widget = shop.visit(page)
     found: dict[str, list[str]] = {}
     for name, (message, code) in MESSAGES.items():
-        widget.begin_anew()
+        widget.reset()
         widget.send("13800138000")
         posted.clear()
         paste(widget, message)

@@ -88,7 +88,7 @@ def lines_of(result: Result) -> dict[str, str]:
 
 def fail(phone: Phone, times: int) -> None:
     """Use up *times* attempts, so long ago that only the consecutive failures still count."""
-    quick = phone.limited(restrict_after_failures=100)
+    quick = phone.with_limits(restrict_after_failures=100)
     quick.pass_time(-40 * 24 * HOUR)
     for _ in range(times // 5):
         verification = quick.open()
@@ -96,7 +96,7 @@ def fail(phone: Phone, times: int) -> None:
             with pytest.raises(WrongCode):
                 quick.submit(verification, WRONG)
         quick.pass_time(8 * HOUR)
-    phone.runner.ahead = 0
+    phone.runner.offset_ms = 0
 
 
 def run_precheck(phone: Phone, settings: Settings, address: str, times: int) -> str:
@@ -391,7 +391,7 @@ def test_erased_phone_leaves_nothing_and_remaining_data_is_named(
     assert all(what in left for what in ("log lines", "idempotency keys", "copies of Redis", "the provider"))
     event = json.loads(result.stderr.splitlines()[-1])
     assert (event["event"], event["keys"], event["ip_logs"]) == ("phone_erased", 2, 1)
-    assert phone.stored() == []
+    assert phone.stored_keys() == []
 
 
 @pytest.mark.parametrize("answer", ["n", ""], ids=["no", "silence"])
@@ -402,7 +402,7 @@ def test_nothing_is_erased_without_confirmation(config: Path, number: str, phone
 
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert len(phone.stored()) == 2
+    assert len(phone.stored_keys()) == 2
 
 
 # ── all commands ──
@@ -620,7 +620,7 @@ def test_history_shows_the_newest_first_and_how_each_verification_ended(
     phone.store.cancel(phone.phone_key, CLIENT, canceled.verification_hash)
     phone.pass_time(60)
     sent(phone, SendDisposition.NOT_SENT, "local.not_sent")
-    phone.runner.ahead = 0
+    phone.runner.offset_ms = 0
     phone.open()
 
     found = json.loads(run(config, "history", "--json", typed=number).stdout)["verifications"]
@@ -671,7 +671,7 @@ def test_history_finds_a_verification_by_its_id(
     hash_of_id = settings.keyring().verification_hash(verification_id)
     phone.pass_time(-HOUR)
     phone.open(verification_hash=hash_of_id)
-    phone.runner.ahead = 0
+    phone.runner.offset_ms = 0
     phone.open()
 
     both = run(config, "history", typed=number).stdout
@@ -698,6 +698,6 @@ def test_history_expires_after_a_day_and_contains_no_number(
     config: Path, number: str, phone: Phone, client: redis.Redis
 ) -> None:
     phone.open()
-    stored = b"".join(key + (client.get(key) or b"") for key in phone.stored())
+    stored = b"".join(key + (client.get(key) or b"") for key in phone.stored_keys())
     assert number[4:].encode() not in stored
-    assert all(0 < client.ttl(key) <= 24 * HOUR for key in phone.stored())
+    assert all(0 < client.ttl(key) <= 24 * HOUR for key in phone.stored_keys())

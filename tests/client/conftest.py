@@ -14,7 +14,7 @@ SECRET_KEY = "sk_never_shown_anywhere"
 
 
 @pytest.fixture
-def service() -> Iterator[scripted_service.Scripted]:
+def service() -> Iterator[scripted_service.ScriptedService]:
     with scripted_service.serving() as service:
         yield service
 
@@ -34,6 +34,6 @@ def connect(request: pytest.FixtureRequest, _short_pause: None) -> Connect:
 
 
 @pytest.fixture
-def client(service: scripted_service.Scripted, connect: Connect) -> Iterator[OtpClient]:
+def client(service: scripted_service.ScriptedService, connect: Connect) -> Iterator[OtpClient]:
     with connect(service.url, SECRET_KEY, timeout=10) as client:
         yield client

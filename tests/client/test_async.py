@@ -13,7 +13,7 @@ import pytest
 from client.test_calls import APPROVED, ID, PENDING, PHONE
 from support import scripted_service
 from support.python_clients import needs_httpx
-from support.scripted_service import Handler, Scripted, hangs, proof_of, redeems, says
+from support.scripted_service import Handler, ScriptedService, hangs, proof_of, redeems, says
 
 from otp_service_client import AsyncOtpClient, OutcomeUnknown
 
@@ -32,13 +32,13 @@ def trickles(handler: Handler) -> None:
     handler.end_headers()
     handler.close_connection = True
     try:
-        while not handler.script.ended.wait(0.02):
+        while not handler.script.stopped.wait(0.02):
             handler.wfile.write(b" ")
     except OSError:
         return
 
 
-def with_client(service: Scripted, use: Callable[[AsyncOtpClient], Any], timeout: float = 0.3) -> Any:
+def with_client(service: ScriptedService, use: Callable[[AsyncOtpClient], Any], timeout: float = 0.3) -> Any:
     async def main() -> Any:
         async with AsyncOtpClient(service.url, SECRET_KEY, timeout=timeout) as client:
             return await use(client)
@@ -47,7 +47,7 @@ def with_client(service: Scripted, use: Callable[[AsyncOtpClient], Any], timeout
 
 
 @pytest.mark.parametrize("answer", [hangs, trickles], ids=["silent", "trickling"])
-def test_attempt_ends_at_its_deadline(service: Scripted, answer: scripted_service.Answer) -> None:
+def test_attempt_ends_at_its_deadline(service: ScriptedService, answer: scripted_service.Answer) -> None:
     service.will(answer)
     began = time.monotonic()
     with pytest.raises(OutcomeUnknown) as failure:
@@ -59,7 +59,7 @@ def test_attempt_ends_at_its_deadline(service: Scripted, answer: scripted_servic
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "br", "x-unknown"])
-def test_compressed_response_is_not_read(service: Scripted, encoding: str) -> None:
+def test_compressed_response_is_not_read(service: ScriptedService, encoding: str) -> None:
     """A few bytes could become gigabytes. The client asks for responses that are not compressed."""
     service.will(says(200, APPROVED, Content_Encoding=encoding))
     with pytest.raises(OutcomeUnknown) as failure:
@@ -69,7 +69,7 @@ def test_compressed_response_is_not_read(service: Scripted, encoding: str) -> No
     assert service.calls[0].headers["Accept-Encoding"] == "identity"
 
 
-def test_concurrent_calls_get_the_responses_to_their_own_calls(service: Scripted) -> None:
+def test_concurrent_calls_get_the_responses_to_their_own_calls(service: ScriptedService) -> None:
     service.always = redeems
     phones = [f"+86139{number:08d}" for number in range(30)]
     proofs = [proof_of(f"{number:022d}", phone) for number, phone in enumerate(phones)]
@@ -86,7 +86,7 @@ def test_concurrent_calls_get_the_responses_to_their_own_calls(service: Scripted
     assert with_client(service, use, timeout=20) == phones
 
 
-def test_connection_is_kept_between_calls(service: Scripted) -> None:
+def test_connection_is_kept_between_calls(service: ScriptedService) -> None:
     service.always = says(204)
 
     async def use(client: AsyncOtpClient) -> None:
@@ -98,7 +98,7 @@ def test_connection_is_kept_between_calls(service: Scripted) -> None:
     assert len({call.peer for call in service.calls}) == 1
 
 
-def test_canceled_call_is_not_repeated_and_its_connection_not_used_again(service: Scripted) -> None:
+def test_canceled_call_is_not_repeated_and_its_connection_not_used_again(service: ScriptedService) -> None:
     arrived = threading.Event()
 
     def hangs_on(handler: Handler) -> None:
@@ -121,14 +121,14 @@ def test_canceled_call_is_not_repeated_and_its_connection_not_used_again(service
     assert service.calls[0].peer != service.calls[1].peer
 
 
-def test_response_to_another_call_does_not_end_calls_in_progress(service: Scripted) -> None:
+def test_response_to_another_call_does_not_end_calls_in_progress(service: ScriptedService) -> None:
     """The connections are dropped. A call on one of them gets its response nevertheless."""
 
     arrived = threading.Event()
 
     def slowly(handler: Handler) -> None:
         arrived.set()
-        handler.script.ended.wait(0.4)
+        handler.script.stopped.wait(0.4)
         says(201, PENDING)(handler)
 
     async def use(client: AsyncOtpClient) -> str:
@@ -144,7 +144,7 @@ def test_response_to_another_call_does_not_end_calls_in_progress(service: Script
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the first loop leaves a connection behind
-def test_client_can_be_used_in_one_event_loop_after_another(service: Scripted) -> None:
+def test_client_can_be_used_in_one_event_loop_after_another(service: ScriptedService) -> None:
     service.always = says(204)
     client = AsyncOtpClient(service.url, SECRET_KEY, timeout=5)
     for _ in range(2):
@@ -156,7 +156,7 @@ def test_client_can_be_used_in_one_event_loop_after_another(service: Scripted) -
     assert len({call.peer for call in service.calls}) == 2
 
 
-def test_client_can_be_used_after_it_was_closed(service: Scripted) -> None:
+def test_client_can_be_used_after_it_was_closed(service: ScriptedService) -> None:
     service.always = says(204)
 
     async def use(client: AsyncOtpClient) -> None:

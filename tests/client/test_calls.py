@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from support.scripted_service import Scripted, proof_of, resets, says
+from support.scripted_service import ScriptedService, proof_of, resets, says
 
 from otp_service_client import (
     Approved,
@@ -117,7 +117,7 @@ RESPONSES = {
 
 @pytest.mark.parametrize(("call", "path", "body"), CALLS.values(), ids=CALLS.keys())
 def test_call_sends_its_arguments_and_no_more(
-    service: Scripted,
+    service: ScriptedService,
     client: OtpClient,
     call: Callable[[OtpClient], object],
     path: str,
@@ -135,7 +135,7 @@ def test_call_sends_its_arguments_and_no_more(
 
 @pytest.mark.parametrize(("status", "delivery"), [(201, "accepted"), (202, "unknown")])
 def test_request_returns_the_state_of_the_verification(
-    service: Scripted, client: OtpClient, status: int, delivery: str
+    service: ScriptedService, client: OtpClient, status: int, delivery: str
 ) -> None:
     service.will(says(status, PENDING | {"delivery": delivery}))
 
@@ -156,14 +156,14 @@ def test_request_returns_the_state_of_the_verification(
     )
 
 
-def test_last_sms_has_no_resend_time(service: Scripted, client: OtpClient) -> None:
+def test_last_sms_has_no_resend_time(service: ScriptedService, client: OtpClient) -> None:
     service.will(says(201, PENDING | {"resend_at": None, "resend_in": None, "sends_left": 0}))
     sent = client.resend(PHONE, ID)
 
     assert (sent.resend_at, sent.resend_in, sent.sends_left) == (None, None, 0)
 
 
-def test_status_returns_the_delivery_of_each_sms(service: Scripted, client: OtpClient) -> None:
+def test_status_returns_the_delivery_of_each_sms(service: ScriptedService, client: OtpClient) -> None:
     service.will(RESPONSES["/otp/status"])
     status = client.status(PHONE, ID)
 
@@ -172,13 +172,13 @@ def test_status_returns_the_delivery_of_each_sms(service: Scripted, client: OtpC
     assert status.sends == (SendStatus(1, "delivered", at, "main", None),)
 
 
-def test_verify_returns_the_proof(service: Scripted, client: OtpClient) -> None:
+def test_verify_returns_the_proof(service: ScriptedService, client: OtpClient) -> None:
     service.will(RESPONSES["/otp/verify"])
 
     assert client.verify(PHONE, ID, "012345") == Approved(ID, "login", PHONE, PROOF, 180)
 
 
-def test_redeem_returns_the_claims(service: Scripted, client: OtpClient) -> None:
+def test_redeem_returns_the_claims(service: ScriptedService, client: OtpClient) -> None:
     service.will(RESPONSES["/otp/redeem"])
     verified_at = datetime(2026, 11, 23, 8, 7, 59, tzinfo=UTC)
 
@@ -187,7 +187,7 @@ def test_redeem_returns_the_claims(service: Scripted, client: OtpClient) -> None
     )
 
 
-def test_unknown_members_are_ignored(service: Scripted, client: OtpClient) -> None:
+def test_unknown_members_are_ignored(service: ScriptedService, client: OtpClient) -> None:
     service.will(says(201, PENDING | {"new": 1}), says(200, APPROVED | {"new": {}}))
 
     assert client.request(PHONE).verification_id == ID
@@ -209,7 +209,7 @@ def test_unknown_members_are_ignored(service: Scripted, client: OtpClient) -> No
     ],
 )
 def test_unreadable_response_leaves_the_outcome_unknown(
-    service: Scripted, client: OtpClient, body: object
+    service: ScriptedService, client: OtpClient, body: object
 ) -> None:
     service.will(says(200, body))
     with pytest.raises(OutcomeUnknown):
@@ -219,7 +219,9 @@ def test_unreadable_response_leaves_the_outcome_unknown(
 
 
 @pytest.mark.parametrize("status", [200, 404])
-def test_long_response_is_not_read_to_its_end(service: Scripted, client: OtpClient, status: int) -> None:
+def test_long_response_is_not_read_to_its_end(
+    service: ScriptedService, client: OtpClient, status: int
+) -> None:
     long = {**REDEEMED, "new": "x" * 2 * calls.MAX_RESPONSE_BYTES}
     service.will(says(status, long), says(204))
     with pytest.raises(OutcomeUnknown if status == 200 else UnexpectedAnswer):
@@ -229,7 +231,7 @@ def test_long_response_is_not_read_to_its_end(service: Scripted, client: OtpClie
     assert service.calls[0].peer != service.calls[1].peer
 
 
-def test_repr_of_results_hides_phone_and_proof(service: Scripted, client: OtpClient) -> None:
+def test_repr_of_results_hides_phone_and_proof(service: ScriptedService, client: OtpClient) -> None:
     service.will(RESPONSES["/otp/verify"], RESPONSES["/otp/redeem"])
     printed = f"{client.verify(PHONE, ID, '012345')!r} {client.redeem(PROOF, purpose='login')!r}"
 
@@ -237,7 +239,7 @@ def test_repr_of_results_hides_phone_and_proof(service: Scripted, client: OtpCli
     assert PROOF not in printed
 
 
-def test_cookies_are_not_kept(service: Scripted, client: OtpClient) -> None:
+def test_cookies_are_not_kept(service: ScriptedService, client: OtpClient) -> None:
     service.will(says(204, Set_Cookie="a=b"), says(204))
     client.cancel(PHONE, ID)
     client.cancel(PHONE, ID)
@@ -246,7 +248,7 @@ def test_cookies_are_not_kept(service: Scripted, client: OtpClient) -> None:
 
 
 def test_call_with_an_idempotency_key_is_repeated_when_its_response_is_lost(
-    service: Scripted, client: OtpClient
+    service: ScriptedService, client: OtpClient
 ) -> None:
     service.will(resets, RESPONSES["/otp/verify"])
 
@@ -257,7 +259,7 @@ def test_call_with_an_idempotency_key_is_repeated_when_its_response_is_lost(
 
 @pytest.mark.parametrize("key", ["", "a\nb", "a\r\nX: y", " a", "a ", "ключ", "订单", "\ud800", "k" * 256])
 def test_invalid_idempotency_key_is_rejected_before_anything_is_sent(
-    service: Scripted, client: OtpClient, key: str
+    service: ScriptedService, client: OtpClient, key: str
 ) -> None:
     with pytest.raises(ValueError, match="idempotency_key must be 1 to 255 printable ASCII characters"):
         client.redeem(PROOF, purpose="login", idempotency_key=key)
@@ -266,14 +268,14 @@ def test_invalid_idempotency_key_is_rejected_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("key", ["k", "order 17", "k" * 255])
-def test_valid_idempotency_key_is_sent(service: Scripted, client: OtpClient, key: str) -> None:
+def test_valid_idempotency_key_is_sent(service: ScriptedService, client: OtpClient, key: str) -> None:
     service.will(RESPONSES["/otp/redeem"])
     client.redeem(PROOF, purpose="login", idempotency_key=key)
 
     assert service.calls[0].headers["Idempotency-Key"] == key
 
 
-def test_call_without_an_idempotency_key_is_not_repeated(service: Scripted, client: OtpClient) -> None:
+def test_call_without_an_idempotency_key_is_not_repeated(service: ScriptedService, client: OtpClient) -> None:
     service.will(resets)
     with pytest.raises(OutcomeUnknown):
         client.verify(PHONE, ID, "012345")
@@ -282,7 +284,7 @@ def test_call_without_an_idempotency_key_is_not_repeated(service: Scripted, clie
     assert "Idempotency-Key" not in service.calls[0].headers
 
 
-def test_status_returns_why_an_sms_did_not_arrive(service: Scripted, client: OtpClient) -> None:
+def test_status_returns_why_an_sms_did_not_arrive(service: ScriptedService, client: OtpClient) -> None:
     reason = {"code": "MOBILE_NOT_ON_SERVICE", "en": "The number is switched off.", "zh": "停机"}
     send = {"number": 1, "delivery": "undelivered", "at": "2026-11-23T08:07:41Z", "route": "main"}
     service.will(says(200, {**PENDING, "sends": [{**send, "reason": reason}]}))
@@ -293,7 +295,7 @@ def test_status_returns_why_an_sms_did_not_arrive(service: Scripted, client: Otp
 
 
 def test_request_sends_risk_hints_and_the_solution_of_a_challenge(
-    service: Scripted, client: OtpClient
+    service: ScriptedService, client: OtpClient
 ) -> None:
     service.will(RESPONSES["/otp/request"])
     client.request(PHONE, risk_solution="solved", known_phone=True, known_device=True, accepts_challenge=True)

@@ -15,7 +15,7 @@ from support import redis_servers, scripted_service
 from support.python_clients import Connect
 from support.scripted_service import (
     Answer,
-    Scripted,
+    ScriptedService,
     breaks_off,
     chatters,
     closes,
@@ -76,7 +76,7 @@ FAULTS: dict[str, Answer] = {
 
 
 @pytest.fixture
-def client(service: Scripted, connect: Connect) -> Iterator[OtpClient]:
+def client(service: ScriptedService, connect: Connect) -> Iterator[OtpClient]:
     """A client that does not wait long for a service that hangs."""
     with connect(service.url, SECRET_KEY, timeout=0.5) as client:
         yield client
@@ -92,7 +92,7 @@ def unreachable(connect: Connect) -> Iterator[OtpClient]:
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
 @pytest.mark.parametrize("call", ONCE.values(), ids=ONCE.keys())
 def test_request_that_may_have_been_sent_is_not_repeated(
-    service: Scripted, client: OtpClient, call: Callable[[OtpClient], object], fault: Answer
+    service: ScriptedService, client: OtpClient, call: Callable[[OtpClient], object], fault: Answer
 ) -> None:
     service.will(fault, says(204))
     with pytest.raises(OutcomeUnknown):
@@ -102,14 +102,14 @@ def test_request_that_may_have_been_sent_is_not_repeated(
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
-def test_status_is_retried_once(service: Scripted, client: OtpClient, fault: Answer) -> None:
+def test_status_is_retried_once(service: ScriptedService, client: OtpClient, fault: Answer) -> None:
     service.will(fault, says(200, STATUS))
 
     assert client.status(PHONE, ID).status == "pending"
     assert len(service.calls) == 2
 
 
-def test_status_is_not_retried_twice(service: Scripted, client: OtpClient) -> None:
+def test_status_is_not_retried_twice(service: ScriptedService, client: OtpClient) -> None:
     service.will(closes, closes, says(200, STATUS))
     with pytest.raises(OutcomeUnknown):
         client.status(PHONE, ID)
@@ -117,7 +117,7 @@ def test_status_is_not_retried_twice(service: Scripted, client: OtpClient) -> No
     assert len(service.calls) == 2
 
 
-def test_refused_request_is_not_retried(service: Scripted, client: OtpClient) -> None:
+def test_refused_request_is_not_retried(service: ScriptedService, client: OtpClient) -> None:
     service.will(problem(401, "unauthorized"), says(200, STATUS))
     with pytest.raises(Unauthorized):
         client.status(PHONE, ID)
@@ -137,7 +137,7 @@ def test_refused_connection_sends_nothing(
 
 @pytest.mark.parametrize("call", ONCE.values(), ids=ONCE.keys())
 def test_call_is_retried_when_the_service_restarts(
-    service: Scripted,
+    service: ScriptedService,
     connect: Connect,
     monkeypatch: pytest.MonkeyPatch,
     call: Callable[[OtpClient], object],
@@ -188,7 +188,7 @@ def test_unresolvable_name_sends_nothing(connect: Connect) -> None:
         client.request(PHONE)
 
 
-def test_unreachable_proxy_sends_nothing(service: Scripted, connect: Connect) -> None:
+def test_unreachable_proxy_sends_nothing(service: ScriptedService, connect: Connect) -> None:
     proxies = {"http": f"http://127.0.0.1:{redis_servers.closed_port()}"}
     with (
         connect(service.url, SECRET_KEY, timeout=0.3, proxies=proxies) as client,
@@ -199,7 +199,7 @@ def test_unreachable_proxy_sends_nothing(service: Scripted, connect: Connect) ->
     assert service.calls == []
 
 
-def test_configured_proxy_is_used(service: Scripted, connect: Connect) -> None:
+def test_configured_proxy_is_used(service: ScriptedService, connect: Connect) -> None:
     service.will(says(204))
     with connect("http://otp.invalid", SECRET_KEY, proxies={"http": service.url}) as client:
         client.cancel(PHONE, ID)
@@ -208,7 +208,7 @@ def test_configured_proxy_is_used(service: Scripted, connect: Connect) -> None:
 
 
 def test_proxies_and_netrc_of_the_environment_are_ignored(
-    service: Scripted, client: OtpClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    service: ScriptedService, client: OtpClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login user password else\n")
@@ -222,7 +222,7 @@ def test_proxies_and_netrc_of_the_environment_are_ignored(
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirects_are_not_followed(service: Scripted, client: OtpClient, status: int) -> None:
+def test_redirects_are_not_followed(service: ScriptedService, client: OtpClient, status: int) -> None:
     with scripted_service.serving() as elsewhere:
         service.will(says(status, Location=f"{elsewhere.url}/otp/verify"))
         with pytest.raises(UnexpectedAnswer):
@@ -270,7 +270,7 @@ BAD_RESPONSES = FAULTS | {
 @pytest.mark.parametrize("fault", BAD_RESPONSES.values(), ids=BAD_RESPONSES.keys())
 @pytest.mark.parametrize("call", [ONCE["verify"], ONCE["redeem"]], ids=["verify", "redeem"])
 def test_exceptions_contain_no_secret(
-    service: Scripted, client: OtpClient, call: Callable[[OtpClient], object], fault: Answer
+    service: ScriptedService, client: OtpClient, call: Callable[[OtpClient], object], fault: Answer
 ) -> None:
     service.will(fault)
     with pytest.raises(OtpServiceError) as failure:
@@ -362,7 +362,7 @@ def test_invalid_key_is_rejected_and_not_shown(key: str, connect: Connect) -> No
 
 
 @pytest.mark.parametrize("end", ["", "/", "/mounted", "/mounted/"])
-def test_service_can_be_mounted_below_a_path(service: Scripted, connect: Connect, end: str) -> None:
+def test_service_can_be_mounted_below_a_path(service: ScriptedService, connect: Connect, end: str) -> None:
     service.will(says(204))
     with connect(service.url + end, SECRET_KEY) as client:
         client.cancel(PHONE, ID)

@@ -19,7 +19,7 @@ from client.test_calls import APPROVED, ID, PENDING, PHONE, REDEEMED, RESPONSES
 from client.test_faults import self_signed
 from support import scripted_service
 from support.forked_children import in_forks
-from support.scripted_service import Scripted, closes, proof_of, redeems, says
+from support.scripted_service import ScriptedService, closes, proof_of, redeems, says
 
 from otp_service_client import ApiError, OtpClient, OtpServiceError, OutcomeUnknown
 
@@ -78,7 +78,7 @@ def in_children(method: str, client: OtpClient, children: int = CHILDREN) -> lis
 
 
 @contextmanager
-def used_client(service: Scripted) -> Iterator[OtpClient]:
+def used_client(service: ScriptedService) -> Iterator[OtpClient]:
     """A client that has been used once, so that it has an open connection."""
     service.always = redeems
     with OtpClient(service.url, SECRET_KEY, timeout=5) as client:
@@ -86,13 +86,13 @@ def used_client(service: Scripted) -> Iterator[OtpClient]:
         yield client
 
 
-def test_forked_children_get_the_responses_to_their_own_calls(service: Scripted) -> None:
+def test_forked_children_get_the_responses_to_their_own_calls(service: ScriptedService) -> None:
     with used_client(service) as client:
         assert in_forks(lambda child: phones_of(client, child)) == expected_phones(CHILDREN)
         assert redeemed_phone(client, 8) == phone_of(8)
 
 
-def test_child_and_parent_call_at_once(service: Scripted) -> None:
+def test_child_and_parent_call_at_once(service: ScriptedService) -> None:
     with used_client(service) as client:
         mine: list[str] = []
         thread = threading.Thread(target=lambda: mine.extend(phones_of(client, 9)))
@@ -106,7 +106,7 @@ def test_child_and_parent_call_at_once(service: Scripted) -> None:
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_processes_of_multiprocessing_get_the_responses_to_their_own_calls(
-    service: Scripted, method: str
+    service: ScriptedService, method: str
 ) -> None:
     with used_client(service) as client:
         assert in_children(method, client) == expected_phones(CHILDREN)
@@ -119,7 +119,7 @@ def phones_of_shared(child: int) -> list[str]:
     return phones_of(SHARED[0], child)
 
 
-def test_fork_pool_gets_the_responses_to_its_own_calls(service: Scripted) -> None:
+def test_fork_pool_gets_the_responses_to_its_own_calls(service: ScriptedService) -> None:
     """The pool's processes inherit the client as a global variable."""
     with used_client(service) as client:
         SHARED[:] = [client]
@@ -130,7 +130,7 @@ def test_fork_pool_gets_the_responses_to_its_own_calls(service: Scripted) -> Non
             pool.join()
 
 
-def test_threads_of_a_child_get_the_responses_to_their_own_calls(service: Scripted) -> None:
+def test_threads_of_a_child_get_the_responses_to_their_own_calls(service: ScriptedService) -> None:
     def in_threads(child: int) -> list[list[str]]:
         received: dict[int, list[str]] = {}
         threads = [
@@ -152,7 +152,7 @@ def test_threads_of_a_child_get_the_responses_to_their_own_calls(service: Script
     assert received == expected
 
 
-def test_grandchild_gets_the_responses_to_its_own_calls(service: Scripted) -> None:
+def test_grandchild_gets_the_responses_to_its_own_calls(service: ScriptedService) -> None:
     with used_client(service) as client:
         received = in_forks(
             lambda child: [phones_of(client, child), *in_forks(lambda _: phones_of(client, 5), 1)]
@@ -179,7 +179,7 @@ def test_child_leaves_the_tls_connection_of_its_parent_open(tmp_path: Path) -> N
     assert first.peer == last.peer  # the same connection
 
 
-def test_child_closes_its_copies_of_the_parents_connections(service: Scripted) -> None:
+def test_child_closes_its_copies_of_the_parents_connections(service: ScriptedService) -> None:
     """Otherwise the service would not notice that the parent has closed them."""
 
     def sockets(_: int) -> list[int]:
@@ -231,7 +231,7 @@ for number in range(100, 130):
 """
 
 
-def test_children_forked_during_calls_of_other_threads_end(service: Scripted) -> None:
+def test_children_forked_during_calls_of_other_threads_end(service: ScriptedService) -> None:
     """No lock that another thread held during the fork blocks a child, not even at its exit."""
     service.always = redeems
     program = FORK_WHILE_THREADS_CALL.format(tests=str(Path(__file__).parents[1]), url=service.url)
@@ -276,7 +276,7 @@ with open(read) as pipe:
 
 @pytest.mark.parametrize("in_flight", [False, True], ids=["idle", "in flight"])
 def test_greenlets_of_two_processes_get_the_responses_to_their_own_calls(
-    service: Scripted, *, in_flight: bool
+    service: ScriptedService, *, in_flight: bool
 ) -> None:
     """gevent continues pending calls in the child. They may fail, but get no response to another call."""
     service.always = redeems
@@ -333,7 +333,7 @@ MISMATCHES: dict[str, tuple[Callable[[OtpClient], object], dict[str, Any]]] = {
 
 @pytest.mark.parametrize(("call", "answer"), MISMATCHES.values(), ids=MISMATCHES.keys())
 def test_response_to_another_call_leaves_the_outcome_unknown(
-    service: Scripted, client: OtpClient, call: Callable[[OtpClient], object], answer: dict[str, Any]
+    service: ScriptedService, client: OtpClient, call: Callable[[OtpClient], object], answer: dict[str, Any]
 ) -> None:
     service.will(says(204), says(200, answer), says(204))
     client.cancel(PHONE, ID)
@@ -352,7 +352,7 @@ def test_response_to_another_call_leaves_the_outcome_unknown(
     ids=["nothing", "good", "refusal"],
 )
 def test_response_with_the_id_of_another_call_is_rejected(
-    service: Scripted, client: OtpClient, answer: scripted_service.Answer
+    service: ScriptedService, client: OtpClient, answer: scripted_service.Answer
 ) -> None:
     """The id is checked even if the response has nothing else to compare."""
     service.will(says(204))
@@ -364,12 +364,14 @@ def test_response_with_the_id_of_another_call_is_rejected(
 
 
 @pytest.mark.parametrize("received", ["", "req_abcdefgh000001", "7f1d0c6a9c7e4a3db1d5a6f0"], ids=repr)
-def test_id_that_a_proxy_has_set_is_ignored(service: Scripted, client: OtpClient, received: str) -> None:
+def test_id_that_a_proxy_has_set_is_ignored(
+    service: ScriptedService, client: OtpClient, received: str
+) -> None:
     service.will(with_id(says(204), received))
     client.cancel(PHONE, ID)
 
 
-def test_error_with_an_id_of_the_service_is_read(service: Scripted, client: OtpClient) -> None:
+def test_error_with_an_id_of_the_service_is_read(service: ScriptedService, client: OtpClient) -> None:
     """The service ignores the id of a caller whose key it does not know."""
     service.will(with_id(scripted_service.problem(401, "unauthorized"), "req_abcdefgh000001"))
 
@@ -379,7 +381,7 @@ def test_error_with_an_id_of_the_service_is_read(service: Scripted, client: OtpC
     assert refusal.value.code == "unauthorized"
 
 
-def test_every_call_has_its_own_id(service: Scripted, client: OtpClient) -> None:
+def test_every_call_has_its_own_id(service: ScriptedService, client: OtpClient) -> None:
     service.will(closes, RESPONSES["/otp/status"], says(204))
     client.status(PHONE, ID)
     client.cancel(PHONE, ID)
@@ -388,7 +390,7 @@ def test_every_call_has_its_own_id(service: Scripted, client: OtpClient) -> None
 
 
 @pytest.mark.parametrize("pasted", [f" {ID}", f"{ID}\u200b\n", f"{ID[:4]} {ID[4:]}"], ids=ascii)
-def test_pasted_id_with_spaces_is_accepted(service: Scripted, client: OtpClient, pasted: str) -> None:
+def test_pasted_id_with_spaces_is_accepted(service: ScriptedService, client: OtpClient, pasted: str) -> None:
     service.will(RESPONSES["/otp/verify"])
 
     assert client.verify(PHONE, pasted, "012345").verification_id == ID

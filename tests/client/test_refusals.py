@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from support.scripted_service import Scripted, problem, says
+from support.scripted_service import ScriptedService, problem, says
 
 import otp_service_client as client_package
 from otp_service.domain import errors as service_errors
@@ -81,7 +81,7 @@ def named(parent: type[Exception]) -> dict[str, str]:
     return {str(vars(kind)["code"]): kind.__name__ for kind in leaves if "code" in vars(kind)}
 
 
-def refused(service: Scripted, client: OtpClient) -> OtpServiceError:
+def refused(service: ScriptedService, client: OtpClient) -> OtpServiceError:
     with pytest.raises(OtpServiceError) as refusal:
         client.verify(PHONE, ID, "012345")
     assert len(service.calls) == 1
@@ -89,7 +89,9 @@ def refused(service: Scripted, client: OtpClient) -> OtpServiceError:
 
 
 @pytest.mark.parametrize("code", STATUS)
-def test_problem_becomes_the_exception_of_its_code(service: Scripted, client: OtpClient, code: str) -> None:
+def test_problem_becomes_the_exception_of_its_code(
+    service: ScriptedService, client: OtpClient, code: str
+) -> None:
     service.will(problem(STATUS[code], code, **FACTS.get(code, {})))
     error = refused(service, client)
 
@@ -133,7 +135,7 @@ def test_tree_contains_every_exception_with_its_code() -> None:
 
 
 @pytest.mark.parametrize("code", ["much_too_new", "brand_new"])
-def test_unknown_code_is_an_api_error(service: Scripted, client: OtpClient, code: str) -> None:
+def test_unknown_code_is_an_api_error(service: ScriptedService, client: OtpClient, code: str) -> None:
     service.will(problem(403, code, challenge={"kind": "pow"}))
     error = refused(service, client)
 
@@ -152,7 +154,7 @@ def test_unknown_code_is_an_api_error(service: Scripted, client: OtpClient, code
     ],
 )
 def test_missing_member_has_a_safe_default(
-    service: Scripted, client: OtpClient, code: str, fact: str, value: object
+    service: ScriptedService, client: OtpClient, code: str, fact: str, value: object
 ) -> None:
     service.will(problem(422, code))
 
@@ -181,7 +183,7 @@ def test_exceptions_have_their_base_classes(parent: type[ApiError], codes: set[s
 
 @pytest.mark.parametrize("status", [301, 302, 304, 307, 308, 400, 404, 413, 429])
 def test_status_without_a_problem_document_is_unexpected(
-    service: Scripted, client: OtpClient, status: int
+    service: ScriptedService, client: OtpClient, status: int
 ) -> None:
     service.will(says(status, b"" if status == 304 else b"<html>moved</html>", Location="/elsewhere"))
     error = refused(service, client)
@@ -193,7 +195,7 @@ def test_status_without_a_problem_document_is_unexpected(
 @pytest.mark.parametrize("body", [b"<html>bad gateway</html>", b"{}", b'{"code": 5}', b""])
 @pytest.mark.parametrize("status", [500, 502, 504])
 def test_server_error_without_a_problem_document_leaves_the_outcome_unknown(
-    service: Scripted, client: OtpClient, status: int, body: bytes
+    service: ScriptedService, client: OtpClient, status: int, body: bytes
 ) -> None:
     service.will(says(status, body))
     error = refused(service, client)

@@ -147,7 +147,9 @@ def test_secrets_are_files_and_no_password_is_in_the_files() -> None:
 
 def test_commands_in_the_docs_create_secrets(tmp_path: Path) -> None:
     """All except the AccessKey, which an operator writes. Only root can change the group of a file."""
-    (text,) = [block.text for block in blocks("docs/deployment.md") if block.first.startswith("mkdir -p")]
+    (text,) = [
+        block.text for block in blocks("docs/deployment.md") if block.first_line.startswith("mkdir -p")
+    ]
     (tmp_path / "chgrp").write_text('#!/bin/sh\necho "$@" > ../group\n')
     (tmp_path / "chgrp").chmod(0o755)
     done = run(

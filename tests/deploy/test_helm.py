@@ -172,7 +172,7 @@ def test_example_in_the_values_matches_the_tests_except_for_operator_values() ->
 
 
 def test_values_of_the_docs_are_accepted(tmp_path: Path) -> None:
-    (text,) = [block.text for block in blocks("docs/deployment.md") if block.first == "image:"]
+    (text,) = [block.text for block in blocks("docs/deployment.md") if block.first_line == "image:"]
     config = render(yaml.safe_load(text), "otp-service")["otp-service/templates/configmap.yaml"]
     settings = settings_of(yaml.safe_load(config), {}, tmp_path)
 

@@ -20,7 +20,7 @@ from support.doc_blocks import ROOT
 from support.dockerfile import (
     FILE,
     SUITE,
-    context,
+    copy_context,
     health_check,
     ignore_rules,
     instructions,
@@ -118,7 +118,7 @@ def test_variables_of_the_image_are_settings(tmp_path: Path) -> None:
 
 
 def test_no_secret_is_in_the_file_or_in_the_context(tmp_path: Path) -> None:
-    context(tmp_path)
+    copy_context(tmp_path)
     names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
 
     assert not SECRET.search(FILE.read_text("utf-8"))
@@ -131,7 +131,7 @@ def test_no_secret_is_in_the_file_or_in_the_context(tmp_path: Path) -> None:
 
 
 def test_everything_that_is_copied_is_in_the_context(tmp_path: Path) -> None:
-    context(tmp_path)
+    copy_context(tmp_path)
 
     for step in BUILD.all("COPY"):
         *names, _ = step.words

@@ -15,7 +15,7 @@ import yaml
 from attacks.target import ORIGIN, PUBLISHABLE_KEY, with_browser
 from support.deployment import Deployment, new_phone, running_service
 from support.doc_blocks import ROOT, Block, blocks
-from support.proxies import KINDS, Proxy, checked, running_proxy
+from support.proxies import KINDS, Proxy, check_config, running_proxy
 from support.redis_servers import Server, closed_port
 from support.waiting import eventually
 
@@ -225,7 +225,7 @@ def test_post_goes_to_the_other_instance_while_one_refuses_connections(name: str
 
 @pytest.mark.parametrize("name", KINDS)
 def test_file_of_deploy_is_accepted_by_its_proxy(name: str) -> None:
-    ran = checked(name)
+    ran = check_config(name)
 
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "[warn]" not in ran.stderr

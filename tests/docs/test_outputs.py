@@ -16,7 +16,7 @@ from cli.test_admin_commands import ADDRESS, fail, run_precheck
 from click.testing import CliRunner
 from support.chromium import running_dev
 from support.deployment import Answer, config_text, make_secrets, new_phone, post
-from support.doc_blocks import ROOT, Block, running
+from support.doc_blocks import ROOT, Block, blocks_to_run
 from support.phone_in_store import RIGHT, Phone, make_phone
 from support.redis_servers import free_port, redis_binary
 from support.redis_servers import running as running_server
@@ -83,7 +83,7 @@ def known_and_sent_to(stage: Stage) -> None:
     """Verify the phone once, and send it an SMS just now."""
     stage.phone.pass_time(-3600)
     stage.phone.submit(stage.phone.open(), RIGHT)
-    stage.phone.runner.ahead = 0
+    stage.phone.runner.offset_ms = 0
     stage.phone.pass_time(-17)
     stage.phone.open()
 
@@ -120,7 +120,7 @@ def rejected_and_undelivered(stage: Stage) -> None:
             )
         ]
     )
-    phone.runner.ahead = 0
+    phone.runner.offset_ms = 0
     phone.record_result(
         phone.open(result=None), SendDisposition.RECIPIENT_REJECTED, provider_code="isv.MOBILE_NUMBER_ILLEGAL"
     )
@@ -140,7 +140,7 @@ BEFORE: dict[str, Callable[[Stage], None]] = {
 
 
 def kind(block: Block) -> str:
-    words = block.first.removeprefix("$ otp-service ").split()
+    words = block.first_line.removeprefix("$ otp-service ").split()
     return " ".join([words[0], *(word for word in words if word in {"--address", "--json"})])
 
 
@@ -154,7 +154,7 @@ def shape(text: str) -> list[str]:
     return re.sub(r"\d+(\.\d+)*", "#", text).splitlines()
 
 
-CONSOLE = running("console")
+CONSOLE = blocks_to_run("console")
 
 
 @pytest.mark.parametrize("block", [block for block in CONSOLE if kind(block) != "doctor"], ids=kind)
@@ -201,7 +201,7 @@ def test_every_output_has_a_prepared_state() -> None:
 
 
 def test_header_lines_in_the_docs_match_the_answers() -> None:
-    shown = [line for block in running("headers") for line in shape(block.text)]
+    shown = [line for block in blocks_to_run("headers") for line in shape(block.text)]
     with running_dev() as dev:
 
         def ask(key: str, **body: Any) -> Answer:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.deployment import config_text, make_secrets
-from support.doc_blocks import ROOT, Block, blocks, documents, running
+from support.doc_blocks import ROOT, Block, blocks, blocks_to_run, documents
 from support.redis_servers import Server, closed_port, free_port, redis_binary, skip_or_fail
 from support.redis_servers import running as running_server
 from support.waiting import eventually
@@ -277,7 +277,7 @@ def test_exit_codes_of_check_config_match_the_docs(arguments: list[str], code: i
 
 
 def test_redis_accepts_the_settings_of_the_docs(tmp_path: Path) -> None:
-    for one in running("redis"):
+    for one in blocks_to_run("redis"):
         path = tmp_path / "redis.conf"
         path.write_text(one.text)
         wanted = dict(line.split(" ", 1) for line in one.text.splitlines())

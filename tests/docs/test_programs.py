@@ -22,7 +22,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from support import chromium
 from support.chromium import Dev
 from support.deployment import new_phone
-from support.doc_blocks import Block, blocks, running
+from support.doc_blocks import Block, blocks, blocks_to_run
 from support.nodejs import ROOT, node
 from support.python_clients import needs_httpx
 from support.widget_shop import Widget
@@ -43,7 +43,7 @@ IN_PAGES = {
 
 def the(document: str, *languages: str) -> list[str]:
     """Return the blocks of a document that must be run."""
-    return [block.text for block in running(*languages) if block.document == document]
+    return [block.text for block in blocks_to_run(*languages) if block.document == document]
 
 
 def count(found: list[Block]) -> dict[Any, int]:
@@ -52,10 +52,10 @@ def count(found: list[Block]) -> dict[Any, int]:
 
 
 def test_every_program_has_its_test_here() -> None:
-    in_pages = [(block.document, block.language) for block in running("js", "html", "css")]
+    in_pages = [(block.document, block.language) for block in blocks_to_run("js", "html", "css")]
     in_pages = [key for key in in_pages if key[0] not in IN_NODE]
 
-    assert count(running("python")) == IN_PYTHON
+    assert count(blocks_to_run("python")) == IN_PYTHON
     assert {key: in_pages.count(key) for key in in_pages} == IN_PAGES
     assert {name: len(the(name, "js")) for name in IN_NODE} == IN_NODE
 
@@ -150,7 +150,9 @@ def test_server_example_uses_the_phone_of_the_proof(dev: Dev, otp: OtpClient) ->
 def test_view_that_handles_rejections_itself(dev: Dev, otp: OtpClient) -> None:
     """The docs show only the decorator; it is applied to a view of the previous block."""
     (decorator,) = [
-        block.text for block in blocks("docs/own-flask-app.md") if block.first.startswith("@require_proof")
+        block.text
+        for block in blocks("docs/own-flask-app.md")
+        if block.first_line.startswith("@require_proof")
     ]
     app, phone = Flask(__name__), new_phone()
     names: dict[str, Any] = {"require_proof": require_proof, "redirect": redirect}

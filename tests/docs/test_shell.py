@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.deployment import ACCESS_KEY_ID, ACCESS_KEY_SECRET, config_text, make_secrets
-from support.doc_blocks import ROOT, running
+from support.doc_blocks import ROOT, blocks_to_run
 from support.redis_servers import Server, free_port
 
 from otp_service.sandbox import SandboxConfig, start_sandbox
@@ -16,7 +16,7 @@ from otp_service.sandbox import SandboxConfig, start_sandbox
 from .terminal import Terminal, as_json
 
 PHONE = "+8613800138000"
-SHELLS = running("sh")
+SHELLS = blocks_to_run("sh")
 DOCUMENTS = sorted({block.document for block in SHELLS})
 
 REFUSED: dict[tuple[str, str], str] = {
@@ -76,4 +76,4 @@ def test_two_calls_of_the_readme_end_in_a_proof(terminal: Terminal) -> None:
 
 
 def shown_in_the_readme() -> list[dict[str, object]]:
-    return [json.loads(block.text) for block in running("json") if block.document == "README.md"]
+    return [json.loads(block.text) for block in blocks_to_run("json") if block.document == "README.md"]

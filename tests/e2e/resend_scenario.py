@@ -13,7 +13,7 @@ import redis
 from support import fakes
 from support.events import RecordingEvents
 from support.fakes import SHOP
-from support.phone_in_store import MovableRunner
+from support.phone_in_store import OffsetClockRunner
 
 from otp_service.domain.codes import CodeType
 from otp_service.domain.crypto import Keyring
@@ -42,13 +42,13 @@ class Scenario:
     """One user who can request and resend a code."""
 
     service: VerificationService
-    runner: MovableRunner
+    runner: OffsetClockRunner
     clock: MixedClock
     sandbox: SandboxServer
 
     def pass_time(self, seconds: float) -> None:
         """Move the store's clock, which limits and ages are computed from."""
-        self.runner.ahead += int(seconds * 1000)
+        self.runner.offset_ms += int(seconds * 1000)
 
     def resend(self, phone: str, sent: SendOutcome) -> SendOutcome:
         vid = sent.verification_id
@@ -77,7 +77,7 @@ def build(
 ) -> Scenario:
     """Return a service that sends through *router*, with *deadline* seconds for a request."""
     store = RedisStore(client, RecordingEvents())
-    runner = MovableRunner(client)
+    runner = OffsetClockRunner(client)
     store.redis.scripts = runner
     service = VerificationService(
         policy=Policy(

@@ -69,7 +69,7 @@ def locked(client: redis.Redis, settings: Settings, number: str) -> Phone:
     """Use up a hundred attempts, so long ago that only the lock remains."""
     phone = make_phone(client)
     phone.phone_key = PhoneKey(settings.keyring().phone_hash(number), phone.phone_key.limits)
-    quick = phone.limited(restrict_after_failures=100)
+    quick = phone.with_limits(restrict_after_failures=100)
     quick.pass_time(-40 * 24 * HOUR)
     for _ in range(20):
         verification = quick.open()
@@ -137,12 +137,12 @@ def test_client_without_the_permission_cannot_unlock(
     number = new_phone()
     with running_service(redis_server, tmp_path) as plain:
         phone = locked(client, load(tmp_path / "config.toml", {}), number)
-        before = {key: client.get(key) for key in phone.stored()}
+        before = {key: client.get(key) for key in phone.stored_keys()}
         with OtpClient(plain.url, plain.secrets.secret_key) as otp, pytest.raises(Forbidden):
             otp.unlock(number)
 
         assert plain.request(number).body["limit"] == "phone_locked"
-        assert before == {key: client.get(key) for key in phone.stored()}
+        assert before == {key: client.get(key) for key in phone.stored_keys()}
 
 
 def stored(client: redis.Redis, phone_hash: str) -> list[bytes]:

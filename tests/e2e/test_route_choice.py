@@ -19,7 +19,7 @@ from support.deployment import (
 )
 from support.redis_servers import Server
 from support.scripted_service import Answer as ScriptedAnswer
-from support.scripted_service import Scripted, says, serving
+from support.scripted_service import ScriptedService, says, serving
 
 from otp_service.domain.clients import key_digest
 from otp_service.sandbox.config import DEFAULT_SIGN_NAME
@@ -80,14 +80,14 @@ name = "main"
 
 
 @pytest.fixture(scope="module")
-def receiver() -> Iterator[Scripted]:
+def receiver() -> Iterator[ScriptedService]:
     with serving() as scripted:
         yield scripted
 
 
 @pytest.fixture(scope="module")
 def service(
-    redis_server: Server, receiver: Scripted, tmp_path_factory: pytest.TempPathFactory
+    redis_server: Server, receiver: ScriptedService, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployment]:
     def change(text: str) -> str:
         endpoint = text.partition('endpoint = "')[2].partition('"')[0]
@@ -131,7 +131,7 @@ def test_client_with_its_own_route_uses_its_own_sign_name(
 
 @pytest.mark.parametrize(("locale", "template_code"), [("en", "english"), ("zh-HK", "")])
 def test_number_of_another_country_is_sent_by_the_webhook(
-    service: Deployment, receiver: Scripted, locale: str, template_code: str
+    service: Deployment, receiver: ScriptedService, locale: str, template_code: str
 ) -> None:
     phone = new_hong_kong_phone()
     receiver.will(says(202, {}))
@@ -154,7 +154,11 @@ def test_number_of_another_country_is_sent_by_the_webhook(
     ids=["rejected", "busy", "wrong secret"],
 )
 def test_rejection_by_the_webhook_reaches_the_caller(
-    service: Deployment, receiver: Scripted, locale: str, refusal: ScriptedAnswer, expected: tuple[int, str]
+    service: Deployment,
+    receiver: ScriptedService,
+    locale: str,
+    refusal: ScriptedAnswer,
+    expected: tuple[int, str],
 ) -> None:
     phone = new_hong_kong_phone()
     receiver.will(refusal)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from support.call_history import Call, History, Recorder, Sms, by
+from support.call_history import Call, History, Recorder, Sms, group_by
 from support.deployment import Answer, Deployment, new_phone
 
 PAUSE = 0.1
@@ -113,7 +113,7 @@ class Crowd:
 
     def written(self) -> History:
         """Return the history with the SMS from the sandbox and the log."""
-        phones = by(self.history.of("request"), lambda call: str(call.body["phone"]))
+        phones = group_by(self.history.of("request"), lambda call: str(call.body["phone"]))
         self.history.sms = [Sms.read(row) for phone in phones for row in self.deployment.inbox(phone)]
         self.history.log = self.deployment.log.read_text(encoding="utf-8")
         return self.history

@@ -18,7 +18,7 @@ from typing import Any
 import redis
 from faults.redis_process import RedisProcess, running_redis
 from faults.relay import Relay
-from support.call_history import History, Promise, Recorder, Sms, check
+from support.call_history import ExpectedLimits, History, Recorder, Sms, check
 from support.deployment import (
     ACCESS_KEY_SECRET,
     Answer,
@@ -54,7 +54,7 @@ class Harness:
     redis_process: RedisProcess
     relay: Relay
     history: History = field(default_factory=History)
-    promise: Promise = field(default_factory=Promise)
+    limits: ExpectedLimits = field(default_factory=ExpectedLimits)
     log_from: int = 0
     workers_before: set[int] = field(default_factory=set)
 
@@ -65,7 +65,7 @@ class Harness:
         """Begin a new history for the next test."""
         hidden = {*vars(self.service.secrets).values(), ACCESS_KEY_SECRET}
         self.history = History(hash_of=self.service.verification_hash, hidden=hidden)
-        self.promise = Promise()
+        self.limits = ExpectedLimits()
         self.shop = Recorder(self.service.post, self.history)
         self.log_from = self.service.log.stat().st_size if self.service.log.is_file() else 0
         assert eventually(lambda: len(workers(self.service)) == WORKERS, 10)
@@ -80,7 +80,7 @@ class Harness:
         self.history.log = self.log()
         defects = [line for line in self.log().splitlines() if '"unhandled_exception"' in line]
         assert not defects, defects[0]
-        check(self.history, self.promise)
+        check(self.history, self.limits)
         slow = [c for c in self.history.calls if c.ended - c.began > DEADLINE]
         assert slow == [], "answered after the deadline"
         assert set(workers(self.service)) == self.workers_before, "recovery needed a restart"

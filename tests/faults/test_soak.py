@@ -20,7 +20,7 @@ GROWTH = 1.25
 """Of memory: allocators keep what was used once; what grows with every fault or call is more than that."""
 
 
-def test_f35_soak_breaks_no_promise_and_leaks_nothing() -> None:
+def test_f35_soak_breaks_no_limit_and_leaks_nothing() -> None:
     print(f"OTP_SOAK_SEED={SEED}")  # noqa: T201 - shown if the test fails
     with running_soak(SEED) as soak:
         before, after = soak.run(SECONDS)
@@ -28,7 +28,7 @@ def test_f35_soak_breaks_no_promise_and_leaks_nothing() -> None:
         history.sms, history.log = soak.harness.sms(), soak.harness.log()
         report = report_of(soak, before, after)
         print(report, file=sys.stderr)  # noqa: T201 - what `make soak` is for
-    check(history, soak.harness.promise)
+    check(history, soak.harness.limits)
 
     statuses = Counter(call.status for call in history.calls)
     kinds = {call.name for call in history.calls if call.status < 300}

@@ -78,7 +78,7 @@ def test_f17_failover_with_loss_undoes_only_what_was_not_replicated() -> None:
         assert (second.status, third.status) == (200, 409), "once more, and only once"
         assert after.body["attempts_left"] == 3, "the guess that was replicated stays counted"
         harness.history.sms, harness.history.log = harness.sms(), harness.log()
-        assert sorted(violations(harness.history, harness.promise)) == sorted(
+        assert sorted(violations(harness.history, harness.limits)) == sorted(
             [
                 f"{opened} was approved 2 times",
                 f"two guesses for {guessed} were counted as one",

@@ -10,7 +10,7 @@ import pytest
 from client.test_calls import APPROVED, PENDING, PROOF, REDEEMED, RESPONSES
 from support import scripted_service
 from support.nodejs import ROOT, make_call, make_calls, node
-from support.scripted_service import Scripted, resets, says
+from support.scripted_service import ScriptedService, resets, says
 
 from otp_service_client import calls
 
@@ -92,14 +92,14 @@ CALLS: dict[str, tuple[list[Any], str, dict[str, object]]] = {
 
 
 @pytest.fixture
-def service() -> Iterator[Scripted]:
+def service() -> Iterator[ScriptedService]:
     with scripted_service.serving() as service:
         yield service
 
 
 @pytest.mark.parametrize(("call", "path", "body"), CALLS.values(), ids=CALLS.keys())
 def test_call_sends_only_the_given_fields(
-    service: Scripted, call: list[Any], path: str, body: dict[str, object]
+    service: ScriptedService, call: list[Any], path: str, body: dict[str, object]
 ) -> None:
     service.will(RESPONSES[path])
     result = make_call(service.url, *call)
@@ -112,7 +112,7 @@ def test_call_sends_only_the_given_fields(
     assert "Idempotency-Key" not in seen.headers
 
 
-def test_client_sends_its_version(service: Scripted) -> None:
+def test_client_sends_its_version(service: ScriptedService) -> None:
     service.will(says(204))
     make_call(service.url, "cancel", PHONE, ID)
     version = json.loads((ROOT / "clients" / "js" / "package.json").read_text())["version"]
@@ -120,7 +120,7 @@ def test_client_sends_its_version(service: Scripted) -> None:
     assert service.calls[0].headers["User-Agent"] == f"otp_service-client-js/{version}"
 
 
-def test_answers_are_returned_completely(service: Scripted) -> None:
+def test_answers_are_returned_completely(service: ScriptedService) -> None:
     reason = {"code": "MOBILE_NOT_ON_SERVICE", "en": "The number is switched off.", "zh": "停机"}
     send = {"number": 1, "delivery": "undelivered", "at": "2026-11-23T08:07:41Z", "route": "main"}
     service.will(
@@ -164,7 +164,7 @@ def test_answers_are_returned_completely(service: Scripted) -> None:
     assert canceled is None
 
 
-def test_neither_answers_nor_the_client_show_a_secret(service: Scripted) -> None:
+def test_neither_answers_nor_the_client_show_a_secret(service: ScriptedService) -> None:
     service.will(RESPONSES["/otp/verify"], RESPONSES["/otp/redeem"])
     made = make_calls(service.url, ["verify", PHONE, ID, "012345"], ["redeem", PROOF, {"purpose": "login"}])
     shown = "".join([made["client"], *(result["shown"] for result in made["results"])])
@@ -187,7 +187,7 @@ def test_neither_answers_nor_the_client_show_a_secret(service: Scripted) -> None
         {name: value for name, value in REDEEMED.items() if name != "phone"},
     ],
 )
-def test_unreadable_answer_is_an_unknown_outcome(service: Scripted, body: object) -> None:
+def test_unreadable_answer_is_an_unknown_outcome(service: ScriptedService, body: object) -> None:
     service.will(says(200, body))
     result = make_call(service.url, "redeem", PROOF, {"purpose": "login"})
 
@@ -197,7 +197,7 @@ def test_unreadable_answer_is_an_unknown_outcome(service: Scripted, body: object
 
 
 @pytest.mark.parametrize(("status", "error"), [(200, "OutcomeUnknown"), (404, "UnexpectedAnswer")])
-def test_long_answer_is_not_read_to_its_end(service: Scripted, status: int, error: str) -> None:
+def test_long_answer_is_not_read_to_its_end(service: ScriptedService, status: int, error: str) -> None:
     long = {**REDEEMED, "new": "x" * 2 * calls.MAX_RESPONSE_BYTES}
     service.will(says(status, long), says(204))
     redeem = ["redeem", PROOF, {"purpose": "login"}]
@@ -209,7 +209,9 @@ def test_long_answer_is_not_read_to_its_end(service: Scripted, status: int, erro
 
 
 @pytest.mark.parametrize("key", ["", "a\nb", " a", "a ", "订单", "k" * 256, 17, None])
-def test_invalid_idempotency_key_is_rejected_before_anything_is_sent(service: Scripted, key: Any) -> None:
+def test_invalid_idempotency_key_is_rejected_before_anything_is_sent(
+    service: ScriptedService, key: Any
+) -> None:
     result = make_call(service.url, "redeem", PROOF, {"purpose": "login", "idempotencyKey": key})
 
     assert result["error"]["name"] == "TypeError"
@@ -217,7 +219,7 @@ def test_invalid_idempotency_key_is_rejected_before_anything_is_sent(service: Sc
     assert service.calls == []
 
 
-def test_call_with_an_idempotency_key_is_repeated_if_its_answer_is_lost(service: Scripted) -> None:
+def test_call_with_an_idempotency_key_is_repeated_if_its_answer_is_lost(service: ScriptedService) -> None:
     service.will(resets, RESPONSES["/otp/verify"])
     make_call(service.url, "verify", PHONE, ID, "012345", {"idempotencyKey": "order-17"})
 
@@ -233,7 +235,7 @@ def test_call_with_an_idempotency_key_is_repeated_if_its_answer_is_lost(service:
     ],
     ids=["misspelt", "of another call", "no id"],
 )
-def test_invalid_arguments_send_nothing(service: Scripted, call: list[Any]) -> None:
+def test_invalid_arguments_send_nothing(service: ScriptedService, call: list[Any]) -> None:
     result = make_call(service.url, *call)
 
     assert result["error"]["name"] == "TypeError"

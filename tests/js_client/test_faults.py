@@ -12,7 +12,7 @@ import pytest
 from client.test_faults import BAD_RESPONSES, FAULTS, PROOF, STATUS, self_signed
 from support import redis_servers, scripted_service
 from support.nodejs import make_call
-from support.scripted_service import Answer, Scripted, closes, problem, says
+from support.scripted_service import Answer, ScriptedService, closes, problem, says
 
 PHONE, ID, CODE = "+8613800138000", "v" * 22, "012345"
 SECRETS = ("sk_never_shown_anywhere", "13800138000", CODE, PROOF)
@@ -26,13 +26,13 @@ ONCE: dict[str, list[Any]] = {
 
 
 @pytest.fixture
-def service() -> Iterator[Scripted]:
+def service() -> Iterator[ScriptedService]:
     with scripted_service.serving() as service:
         yield service
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS.keys())
-def test_call_that_may_have_arrived_is_not_repeated(service: Scripted, fault: Answer) -> None:
+def test_call_that_may_have_arrived_is_not_repeated(service: ScriptedService, fault: Answer) -> None:
     service.will(fault, says(204))
     result = make_call(service.url, *ONCE["verify"], timeoutMs=400)
 
@@ -42,28 +42,28 @@ def test_call_that_may_have_arrived_is_not_repeated(service: Scripted, fault: An
 
 
 @pytest.mark.parametrize("call", ONCE.values(), ids=ONCE.keys())
-def test_no_call_is_made_twice(service: Scripted, call: list[Any]) -> None:
+def test_no_call_is_made_twice(service: ScriptedService, call: list[Any]) -> None:
     service.will(closes, says(204))
 
     assert make_call(service.url, *call)["error"]["name"] == "OutcomeUnknown"
     assert len(service.calls) == 1
 
 
-def test_status_is_repeated_once(service: Scripted) -> None:
+def test_status_is_repeated_once(service: ScriptedService) -> None:
     service.will(closes, says(200, STATUS))
 
     assert make_call(service.url, "status", PHONE, ID)["value"]["status"] == "pending"
     assert len(service.calls) == 2
 
 
-def test_status_is_not_repeated_twice(service: Scripted) -> None:
+def test_status_is_not_repeated_twice(service: ScriptedService) -> None:
     service.will(closes, closes, says(200, STATUS))
 
     assert make_call(service.url, "status", PHONE, ID)["error"]["name"] == "OutcomeUnknown"
     assert len(service.calls) == 2
 
 
-def test_rejected_call_is_not_repeated(service: Scripted) -> None:
+def test_rejected_call_is_not_repeated(service: ScriptedService) -> None:
     service.will(problem(401, "unauthorized"), says(200, STATUS))
 
     assert make_call(service.url, "status", PHONE, ID)["error"]["name"] == "Unauthorized"
@@ -94,7 +94,7 @@ def test_connect_timeout_sent_nothing() -> None:
     assert error["name"] == "ServiceUnreachable"
 
 
-def test_environment_is_not_used(service: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_is_not_used(service: ScriptedService, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{redis_servers.closed_port()}")
     monkeypatch.setenv("NODE_USE_ENV_PROXY", "1")
@@ -104,7 +104,7 @@ def test_environment_is_not_used(service: Scripted, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirects_are_not_followed(service: Scripted, status: int) -> None:
+def test_redirects_are_not_followed(service: ScriptedService, status: int) -> None:
     with scripted_service.serving() as elsewhere:
         service.will(says(status, Location=f"{elsewhere.url}/otp/verify"))
         error = make_call(service.url, *ONCE["verify"])["error"]
@@ -133,7 +133,7 @@ def test_a_service_with_a_foreign_certificate_gets_nothing(
 
 @pytest.mark.parametrize("fault", BAD_RESPONSES.values(), ids=BAD_RESPONSES.keys())
 @pytest.mark.parametrize("call", [ONCE["verify"], ONCE["redeem"]], ids=["verify", "redeem"])
-def test_no_error_contains_a_secret(service: Scripted, call: list[Any], fault: Answer) -> None:
+def test_no_error_contains_a_secret(service: ScriptedService, call: list[Any], fault: Answer) -> None:
     service.will(fault)
     result = make_call(service.url, *call, timeoutMs=400)
 

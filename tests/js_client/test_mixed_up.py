@@ -12,7 +12,7 @@ from client.test_calls import APPROVED, ID, PENDING, PHONE, PROOF, REDEEMED
 from client.test_forks import OTHER, with_id
 from support import scripted_service
 from support.nodejs import ROOT, make_call, make_calls, node
-from support.scripted_service import Scripted, proof_of, redeems, says
+from support.scripted_service import ScriptedService, proof_of, redeems, says
 
 REDEEM = ["redeem", PROOF, {"purpose": "login"}]
 MIXED_UP: dict[str, tuple[list[Any], dict[str, Any]]] = {
@@ -34,14 +34,14 @@ MIXED_UP: dict[str, tuple[list[Any], dict[str, Any]]] = {
 
 
 @pytest.fixture
-def service() -> Iterator[Scripted]:
+def service() -> Iterator[ScriptedService]:
     with scripted_service.serving() as service:
         yield service
 
 
 @pytest.mark.parametrize(("call", "answer"), MIXED_UP.values(), ids=MIXED_UP.keys())
 def test_answer_to_another_call_is_an_unknown_outcome(
-    service: Scripted, call: list[Any], answer: dict[str, Any]
+    service: ScriptedService, call: list[Any], answer: dict[str, Any]
 ) -> None:
     service.will(says(204), says(200, answer), says(204))
     made = make_calls(service.url, ["cancel", PHONE, ID], call, ["cancel", PHONE, ID])["results"]
@@ -52,26 +52,26 @@ def test_answer_to_another_call_is_an_unknown_outcome(
     assert (peers[0] == peers[1], peers[1] == peers[2]) == (True, False)  # the connection was closed
 
 
-def test_answer_with_the_id_of_another_call_is_rejected(service: Scripted) -> None:
+def test_answer_with_the_id_of_another_call_is_rejected(service: ScriptedService) -> None:
     service.will(with_id(says(204), "otpc_abcdefgh"))
 
     assert make_call(service.url, "cancel", PHONE, ID)["error"]["name"] == "OutcomeUnknown"
 
 
-def test_request_id_of_a_proxy_is_ignored(service: Scripted) -> None:
+def test_request_id_of_a_proxy_is_ignored(service: ScriptedService) -> None:
     service.will(with_id(says(204), "7f1d0c6a9c7e4a3db1d5a6f0"))
 
     assert "error" not in make_call(service.url, "cancel", PHONE, ID)
 
 
-def test_rejection_with_an_id_of_the_service_is_accepted(service: Scripted) -> None:
+def test_rejection_with_an_id_of_the_service_is_accepted(service: ScriptedService) -> None:
     """The service ignores the id of a caller with an unknown key."""
     service.will(with_id(scripted_service.problem(401, "unauthorized"), "req_abcdefgh000001"))
 
     assert make_call(service.url, "cancel", PHONE, ID)["error"]["facts"]["code"] == "unauthorized"
 
 
-def test_every_call_has_its_own_id(service: Scripted) -> None:
+def test_every_call_has_its_own_id(service: ScriptedService) -> None:
     service.will(says(204), says(204))
     make_calls(service.url, ["cancel", PHONE, ID], ["cancel", PHONE, ID])
 
@@ -101,7 +101,9 @@ if (cluster.isPrimary) {
 """
 
 
-def test_workers_of_a_cluster_get_the_answers_to_their_own_calls(service: Scripted, tmp_path: Any) -> None:
+def test_workers_of_a_cluster_get_the_answers_to_their_own_calls(
+    service: ScriptedService, tmp_path: Any
+) -> None:
     """Workers are new processes and inherit no connection of the primary."""
     service.always = redeems
     phones = [[f"+86139{worker * 100 + call:08d}" for call in range(10)] for worker in range(3)]

@@ -10,7 +10,7 @@ import pytest
 from client.test_refusals import FACTS, STATUS
 from support import scripted_service
 from support.nodejs import ROOT, make_call, make_calls
-from support.scripted_service import Scripted, problem, says
+from support.scripted_service import ScriptedService, problem, says
 
 from otp_service_client import errors
 
@@ -20,7 +20,7 @@ CAMEL = {"attempts_left": "attemptsLeft", "retry_after": "retryAfter"}
 
 
 @pytest.fixture
-def service() -> Iterator[Scripted]:
+def service() -> Iterator[ScriptedService]:
     with scripted_service.serving() as service:
         yield service
 
@@ -31,7 +31,7 @@ def kinds_in_python(code: str) -> set[str]:
     return {parent.__name__ for parent in kind.__mro__ if issubclass(parent, errors.OtpServiceError)}
 
 
-def test_every_problem_is_converted_to_the_error_of_its_code(service: Scripted) -> None:
+def test_every_problem_is_converted_to_the_error_of_its_code(service: ScriptedService) -> None:
     service.will(*(problem(STATUS[code], code, **FACTS.get(code, {})) for code in STATUS))
     errors = [result["error"] for result in make_calls(service.url, *[VERIFY] * len(STATUS))["results"]]
 
@@ -51,7 +51,7 @@ def test_every_problem_is_converted_to_the_error_of_its_code(service: Scripted) 
 
 
 @pytest.mark.parametrize("code", ["much_too_new", "constructor", "__proto__"])
-def test_a_code_of_a_newer_service_is_an_api_error(service: Scripted, code: str) -> None:
+def test_a_code_of_a_newer_service_is_an_api_error(service: ScriptedService, code: str) -> None:
     service.will(problem(403, code, challenge={"kind": "pow"}))
     error = make_call(service.url, *VERIFY)["error"]
 
@@ -59,7 +59,7 @@ def test_a_code_of_a_newer_service_is_an_api_error(service: Scripted, code: str)
     assert error["kinds"] == ["ApiError", "OtpServiceError"]
 
 
-def test_missing_field_has_the_safe_default(service: Scripted) -> None:
+def test_missing_field_has_the_safe_default(service: ScriptedService) -> None:
     careful: dict[str, tuple[str, Any]] = {
         "wrong_code": ("attemptsLeft", 0),
         "cooldown_active": ("retryAfter", 1),
@@ -77,7 +77,7 @@ def test_missing_field_has_the_safe_default(service: Scripted) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 308, 400, 404, 429])
-def test_a_status_without_a_problem_is_unexpected(service: Scripted, status: int) -> None:
+def test_a_status_without_a_problem_is_unexpected(service: ScriptedService, status: int) -> None:
     service.will(says(status, b"<html>moved</html>", Location="/elsewhere"))
     error = make_call(service.url, *VERIFY)["error"]
 
@@ -85,7 +85,9 @@ def test_a_status_without_a_problem_is_unexpected(service: Scripted, status: int
 
 
 @pytest.mark.parametrize("body", [b"<html>bad gateway</html>", b"{}", b'{"code": 5}', b""])
-def test_a_server_fault_without_a_problem_leaves_the_outcome_unknown(service: Scripted, body: bytes) -> None:
+def test_a_server_fault_without_a_problem_leaves_the_outcome_unknown(
+    service: ScriptedService, body: bytes
+) -> None:
     service.will(says(502, body))
     error = make_call(service.url, *VERIFY)["error"]
 

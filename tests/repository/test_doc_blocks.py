@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.doc_blocks import NOT_RUN, ROOT, RUN_BY, Block, blocks, documents, running
+from support.doc_blocks import NOT_RUN, ROOT, RUN_BY, Block, blocks, blocks_to_run, documents
 
 from otp_service.settings import Settings
 
@@ -25,7 +25,7 @@ def named(block: Block) -> str:
     return f"{block.document}:{block.line}"
 
 
-@pytest.mark.parametrize("block", running("json"), ids=named)
+@pytest.mark.parametrize("block", blocks_to_run("json"), ids=named)
 def test_json_can_be_read(block: Block) -> None:
     assert isinstance(json.loads(block.text), dict | list)
 
@@ -54,16 +54,18 @@ def unknown_below(value: Mapping[str, Any], annotation: Any) -> Iterator[str]:
         yield from settings_in(table, models[0])
 
 
-@pytest.mark.parametrize("block", running("toml"), ids=named)
+@pytest.mark.parametrize("block", blocks_to_run("toml"), ids=named)
 def test_toml_can_be_parsed_and_its_settings_exist(block: Block) -> None:
     table = tomllib.loads(block.text)
 
     assert table
-    if block.document != "docs/sandbox.md" and not block.first.startswith("sign_name"):  # a line of a route
+    if block.document != "docs/sandbox.md" and not block.first_line.startswith(
+        "sign_name"
+    ):  # a line of a route
         assert list(settings_in(table, Settings)) == []
 
 
-@pytest.mark.parametrize("block", running("ini"), ids=named)
+@pytest.mark.parametrize("block", blocks_to_run("ini"), ids=named)
 def test_ini_can_be_read(block: Block) -> None:
     parser = configparser.ConfigParser(strict=True)
     parser.read_string(block.text)
@@ -71,7 +73,7 @@ def test_ini_can_be_read(block: Block) -> None:
     assert parser.sections()
 
 
-@pytest.mark.parametrize("block", running("http"), ids=named)
+@pytest.mark.parametrize("block", blocks_to_run("http"), ids=named)
 def test_http_can_be_read(block: Block) -> None:
     head, _, body = block.text.partition("\n\n")
     first, *headers = head.strip().splitlines()
@@ -84,19 +86,24 @@ def test_http_can_be_read(block: Block) -> None:
 def test_every_block_is_data_a_program_or_a_diagram() -> None:
     """Every block has a language, so that a test checks it."""
     assert {block.language for block in ALL} <= DATA | PROGRAMS | ELSEWHERE | {"text", "mermaid"}
-    assert running(*ELSEWHERE) == [], "tests/docs runs none of these languages"
+    assert blocks_to_run(*ELSEWHERE) == [], "tests/docs runs none of these languages"
 
 
-@pytest.mark.parametrize("block", running("text"), ids=named)
+@pytest.mark.parametrize("block", blocks_to_run("text"), ids=named)
 def test_text_is_a_diagram_a_tree_or_a_formula(block: Block) -> None:
     assert (
-        set("│├└─") & set(block.text) or block.first == "otp_service/" or block.first.startswith("bytes = ")
+        set("│├└─") & set(block.text)
+        or block.first_line == "otp_service/"
+        or block.first_line.startswith("bytes = ")
     )
 
 
 @pytest.mark.parametrize(("document", "begins"), RUN_BY | NOT_RUN)
 def test_exception_matches_one_block(document: str, begins: str) -> None:
-    assert len([block for block in ALL if block.document == document and block.first.startswith(begins)]) == 1
+    assert (
+        len([block for block in ALL if block.document == document and block.first_line.startswith(begins)])
+        == 1
+    )
 
 
 @pytest.mark.parametrize("test", sorted(set(RUN_BY.values())))
@@ -127,5 +134,7 @@ def test_blocks_that_cannot_be_run_are_listed() -> None:
 def test_output_block_is_a_command_and_its_output() -> None:
     """`tests/docs/test_outputs.py` runs each of them, with a prepared state for each command."""
     assert [
-        named(block) for block in running("console") if not block.first.startswith("$ otp-service ")
+        named(block)
+        for block in blocks_to_run("console")
+        if not block.first_line.startswith("$ otp-service ")
     ] == []

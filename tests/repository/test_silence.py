@@ -64,7 +64,7 @@ def traces(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             found.keep(service.request(phone, client_ip=CLIENT_IP))
             found.codes |= {message["code"] for message in service.inbox(phone)}
         bad_input(service, found)
-        found.provider = service.inboxes()
+        found.provider = service.inbox_text()
         found.store = everything_in(redis_server)
         store_down(service, redis_server, found, last)
         time.sleep(0.2)

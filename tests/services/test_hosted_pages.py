@@ -165,7 +165,7 @@ def test_purpose_of_another_client_is_refused(harness: fakes.Harness) -> None:
 
 
 def test_page_over_the_limit_is_not_stored(harness: fakes.Harness) -> None:
-    harness.page_store.full = LimitReached(60, "client_pages_per_10_minutes")
+    harness.page_store.rate_error = LimitReached(60, "client_pages_per_10_minutes")
 
     with pytest.raises(LimitReached):
         make(harness)
@@ -174,13 +174,13 @@ def test_page_over_the_limit_is_not_stored(harness: fakes.Harness) -> None:
 
 def test_page_counts_when_created_and_when_opened(harness: fakes.Harness) -> None:
     visit = make(harness, client_ip="2001:db8::1")
-    made = list(harness.page_store.admitted)
+    made = list(harness.page_store.rate_checks)
     for _ in range(5):
         visit.look()
-    looked = list(harness.page_store.admitted)
+    looked = list(harness.page_store.rate_checks)
     visit.send("phone", phone="no number")
     visit.send("phone", phone=PHONE)
-    opened = harness.page_store.admitted[1:]
+    opened = harness.page_store.rate_checks[1:]
 
     assert made == looked
     assert [(event, client, quota.total) for event, client, quota, _ in made] == [
@@ -204,7 +204,7 @@ def test_page_counts_once_for_a_double_click(harness: fakes.Harness, visit: Visi
     harness.page_store.before_swap = click
     harness.pages.submit(visit.page_id, visit.browser_token, form, ADDRESS)
 
-    assert [event for event, *_ in harness.page_store.admitted].count(PageEvent.OPENED) == 1
+    assert [event for event, *_ in harness.page_store.rate_checks].count(PageEvent.OPENED) == 1
 
 
 @pytest.mark.parametrize(
@@ -213,11 +213,11 @@ def test_page_counts_once_for_a_double_click(harness: fakes.Harness, visit: Visi
     ids=lambda error: error.code,
 )
 def test_page_over_the_limit_sends_nothing(harness: fakes.Harness, visit: Visit, error: OtpError) -> None:
-    harness.page_store.full = error
+    harness.page_store.rate_error = error
     for action in ("phone", "resend", "code", "solve"):
         assert visit.send(action, phone=PHONE) is error
     page = visit.page
-    harness.page_store.full = None
+    harness.page_store.rate_error = None
 
     assert harness.sender.sent == []
     assert page.form_error is not None
@@ -233,7 +233,7 @@ def test_form_with_a_wrong_key_counts_nothing(harness: fakes.Harness, visit: Vis
             visit.page_id, visit.browser_token, FormSubmission("0" * 32, "phone", phone=PHONE), ADDRESS
         )
 
-    assert [event for event, *_ in harness.page_store.admitted] == [PageEvent.CREATED]
+    assert [event for event, *_ in harness.page_store.rate_checks] == [PageEvent.CREATED]
 
 
 def test_invalid_client_ip_creates_no_page(harness: fakes.Harness) -> None:
@@ -241,7 +241,7 @@ def test_invalid_client_ip_creates_no_page(harness: fakes.Harness) -> None:
         make(harness, client_ip="localhost")
 
     assert refused.value.errors[0]["pointer"] == "/client_ip"
-    assert (harness.page_store.stored(), harness.page_store.admitted) == ({}, [])
+    assert (harness.page_store.stored(), harness.page_store.rate_checks) == ({}, [])
 
 
 def test_page_is_stored_for_ten_minutes(harness: fakes.Harness, visit: Visit) -> None:

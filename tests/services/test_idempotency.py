@@ -11,7 +11,7 @@ import pytest
 from support import fakes
 from support.events import RecordingEvents
 from support.fakes import BANK, SHOP, Harness
-from support.phone_in_store import MovableRunner
+from support.phone_in_store import OffsetClockRunner
 
 from otp_service.domain.errors import (
     AlreadyVerified,
@@ -69,7 +69,7 @@ class LossyStore(RedisStore):
 class IdempotentCalls:
     harness: Harness
     store: LossyStore
-    runner: MovableRunner
+    runner: OffsetClockRunner
     client: fakeredis.FakeRedis
 
     @property
@@ -93,7 +93,7 @@ class IdempotentCalls:
         return "000000" if self.harness.sender.last_code != "000000" else "000001"
 
     def pass_time(self, seconds: float) -> None:
-        self.runner.ahead += int(seconds * 1000)
+        self.runner.offset_ms += int(seconds * 1000)
         self.harness.clock.advance(seconds)
 
 
@@ -101,7 +101,7 @@ class IdempotentCalls:
 def calls() -> IdempotentCalls:
     client = fakeredis.FakeRedis()
     store = LossyStore(client, RecordingEvents(), shebang=False)
-    runner = MovableRunner(client, shebang=False)
+    runner = OffsetClockRunner(client, shebang=False)
     store.redis.scripts = runner
     return IdempotentCalls(fakes.harness(store=store), store, runner, client)
 

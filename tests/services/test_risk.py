@@ -79,7 +79,7 @@ def test_wrong_code_alarm_requires_a_challenge_where_one_can_be_solved(
     harness: Harness, level: int, who: dict[str, object]
 ) -> None:
     harness.usage_counters.level = level
-    harness.store.approve_earlier(harness.keyring.phone_hash(PHONE))
+    harness.store.make_phone_known(harness.keyring.phone_hash(PHONE))
 
     assert required_level(harness, **who) == level
 
@@ -267,11 +267,11 @@ def test_tripped_prefix_is_reported_to_the_broad_scopes_once() -> None:
     harness = fakes.harness(risk=ENFORCED)
     harness.store.conversions = (reading("prefix", 1),)
     required_level(harness)
-    first = len(harness.usage_counters.looked_at)
+    first = len(harness.usage_counters.tripped_checks)
     harness.store.conversions = (replace(reading("prefix", 1), state=ConversionState.TRIPPED),)
     required_level(harness)
 
-    assert (first, len(harness.usage_counters.looked_at)) == (4, 4)
+    assert (first, len(harness.usage_counters.tripped_checks)) == (4, 4)
 
 
 def test_allowed_phone_counts_in_no_scope() -> None:
@@ -286,7 +286,7 @@ def test_allowed_phone_counts_in_no_scope() -> None:
 def test_known_phone_passes_the_guard() -> None:
     harness = fakes.harness(risk=ENFORCED)
     harness.store.conversions = (reading("prefix", 2),)
-    harness.store.approve_earlier(harness.keyring.phone_hash(PHONE))
+    harness.store.make_phone_known(harness.keyring.phone_hash(PHONE))
 
     request(harness)
     assert len(harness.sender.sent) == 1
@@ -310,7 +310,7 @@ def test_a41_tripped_guard_does_not_reveal_known_phones_to_browsers(
     harness = fakes.harness(risk=ENFORCED)
     harness.store.conversions = (reading("prefix", level),)
     if is_known:
-        harness.store.approve_earlier(harness.keyring.phone_hash(PHONE))
+        harness.store.make_phone_known(harness.keyring.phone_hash(PHONE))
 
     with pytest.raises(refusal):
         request(harness, is_public=True)
@@ -390,7 +390,7 @@ def test_approval_counts_in_every_scope(harness: Harness) -> None:
     assert (phone_hash, wrong_codes) == (harness.keyring.phone_hash(PHONE), 1)
     assert address
     assert [scope.kind for scope in scopes] == list(CONVERSION_SCOPES)
-    assert harness.usage_counters.wrong == 1
+    assert harness.usage_counters.failures == 1
 
 
 def test_limits_of_each_scope_come_from_the_policy() -> None:

@@ -37,7 +37,7 @@ def facts_of(admin_store: AdminStore, phone: Phone, limits: PhoneLimits = LIMITS
 
 def fail(phone: Phone, times: int) -> None:
     """Fail *times* attempts, as many a day as the limits allow, without restricted mode."""
-    quick = phone.limited(restrict_after_failures=100)
+    quick = phone.with_limits(restrict_after_failures=100)
     for _ in range(times // 5):
         verification = quick.open()
         for _ in range(5):
@@ -68,7 +68,7 @@ def test_unknown_phone_has_no_counts(admin_store: AdminStore, phone: Phone) -> N
         untrusted=NOTHING,
         trusted=NOTHING,
     )
-    assert phone.stored() == []
+    assert phone.stored_keys() == []
 
 
 def test_usage_counts_like_the_limits(admin_store: AdminStore, phone: Phone) -> None:
@@ -157,11 +157,11 @@ def test_usage_is_judged_by_the_given_limits(admin_store: AdminStore, phone: Pho
 
 def test_reading_the_usage_changes_nothing(admin_store: AdminStore, phone: Phone) -> None:
     phone.open()
-    before = {key: phone.client.get(key) for key in phone.stored()}
+    before = {key: phone.client.get(key) for key in phone.stored_keys()}
 
     facts_of(admin_store, phone)
 
-    assert {key: phone.client.get(key) for key in phone.stored()} == before
+    assert {key: phone.client.get(key) for key in phone.stored_keys()} == before
 
 
 # ── unlock and clear ──
@@ -196,7 +196,7 @@ def test_unlock_ends_the_wait_in_restricted_mode(phone: Phone) -> None:
 
 def test_unlock_also_clears_the_daily_attempt_of_restricted_mode(phone: Phone) -> None:
     """Otherwise a user who fails again on the same day would wait a day for the next attempt."""
-    tight = phone.limited(restrict_after_failures=5)
+    tight = phone.with_limits(restrict_after_failures=5)
 
     def fail_once(attempts: int) -> None:
         verification = tight.open()
@@ -228,7 +228,7 @@ def test_unlock_keeps_the_sends(admin_store: AdminStore, phone: Phone) -> None:
 
 def test_unlock_never_lets_more_than_a_hundred_guesses_follow(phone: Phone) -> None:
     """Attempts that are reserved for open verifications stay reserved."""
-    tight = phone.limited(lock_after_failures=8, restrict_after_failures=7)
+    tight = phone.with_limits(lock_after_failures=8, restrict_after_failures=7)
     first = tight.open()
     with pytest.raises(WrongCode):
         tight.submit(first, WRONG)
@@ -249,7 +249,7 @@ def test_admin_call_creates_no_state_for_an_unknown_phone(
 
     act(phone.phone_key.phone_hash)
 
-    assert phone.stored() == []
+    assert phone.stored_keys() == []
 
 
 def test_cleared_phone_may_get_an_sms_at_once(admin_store: AdminStore, phone: Phone) -> None:
@@ -397,11 +397,11 @@ def test_erased_phone_leaves_no_key(admin_store: AdminStore, phone: Phone) -> No
     phone.store.precheck(
         phone.phone_key, CLIENT, 5, PrecheckRequest(solved_challenge_id="risk-1", solution_ttl=600)
     )
-    assert len(phone.stored()) == 5
+    assert len(phone.stored_keys()) == 5
 
     assert admin_store.erase_phone(phone_hash) == ErasureResult(keys=5, ip_logs=0)
 
-    assert phone.stored() == []
+    assert phone.stored_keys() == []
 
 
 def test_erased_phone_is_removed_from_every_ip_log(admin_store: AdminStore, phone: Phone) -> None:
@@ -435,7 +435,7 @@ def test_erasing_a_phone_leaves_other_phones_alone(admin_store: AdminStore, phon
 
     admin_store.erase_phone(mine.phone_key.phone_hash)
 
-    assert (len(mine.stored()), len(theirs.stored())) == (0, 2)
+    assert (len(mine.stored_keys()), len(theirs.stored_keys())) == (0, 2)
 
 
 @pytest.mark.parametrize(
@@ -458,7 +458,7 @@ def test_phone_hash_is_never_used_as_a_pattern(
 
     assert admin_store.erase_phone(strange).keys == 1
 
-    assert len(phone.stored()) == 2
+    assert len(phone.stored_keys()) == 2
 
 
 def test_erased_phone_is_unknown(admin_store: AdminStore, phone: Phone) -> None:
@@ -478,7 +478,7 @@ def test_send_in_flight_restores_nothing_of_an_erased_phone(admin_store: AdminSt
 
     assert phone.record_result(verification, SendDisposition.ACCEPTED) is None
 
-    assert phone.stored() == []
+    assert phone.stored_keys() == []
 
 
 def test_erasing_scans_a_store_of_any_size(backend: Backend) -> None:

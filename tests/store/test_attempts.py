@@ -59,7 +59,7 @@ def test_approval_has_the_age_and_the_route_of_the_verification(phone: Phone) ->
 
 
 def test_approval_in_restricted_mode_has_no_failed_attempts(phone: Phone) -> None:
-    restricted = phone.limited(restrict_after_failures=1, failures_per_hour=99)
+    restricted = phone.with_limits(restrict_after_failures=1, failures_per_hour=99)
     first = restricted.open()
     with pytest.raises(WrongCode):
         submit(restricted, first, WRONG)
@@ -157,4 +157,4 @@ def test_a40_endless_request_and_cancel_with_a_test_phone_is_limited(phone: Phon
     with pytest.raises(LimitReached) as full:
         free.open()
     assert full.value.limit == "phone_sends_per_hour"
-    assert len(free.stored()) == 61
+    assert len(free.stored_keys()) == 61

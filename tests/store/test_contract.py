@@ -199,7 +199,7 @@ def test_window_is_exact(phone: Phone, gap: int, count: int, limit: str, span: i
 
 
 def test_one_requester_gets_fewer_sends_than_the_phone(phone: Phone) -> None:
-    stranger = phone.asked_by(b"stranger....")
+    stranger = phone.from_ip(b"stranger....")
     for _ in range(4):
         stranger.open()
         phone.pass_time(301)
@@ -207,11 +207,11 @@ def test_one_requester_gets_fewer_sends_than_the_phone(phone: Phone) -> None:
     with pytest.raises(LimitReached) as full:
         stranger.open()
     assert full.value.limit == "phone_requester_sends_per_hour"
-    phone.asked_by(b"owner.......").open()
+    phone.from_ip(b"owner.......").open()
 
 
 def test_sends_left_is_the_lowest_of_all_limits(phone: Phone) -> None:
-    owner = phone.asked_by(b"owner.......")
+    owner = phone.from_ip(b"owner.......")
     for _ in range(3):
         verification = owner.open()
         phone.pass_time(301)
@@ -290,7 +290,7 @@ def test_first_send_that_was_not_sent_leaves_no_state(phone: Phone) -> None:
 
     assert phone.record_result(verification, SendDisposition.NOT_SENT) is None
 
-    assert phone.stored() == [
+    assert phone.stored_keys() == [
         f"otp:{{{phone.phone_key.phone_hash}}}".encode()
     ]  # what the provider said, for the operator
     phone.open()
@@ -312,7 +312,7 @@ def test_resend_that_was_not_sent_releases_its_quota(phone: Phone) -> None:
 
 
 def test_release_of_a_send_keeps_the_others_counted(phone: Phone) -> None:
-    twice = phone.limited(sends_per_hour=2)
+    twice = phone.with_limits(sends_per_hour=2)
     for disposition in (SendDisposition.ACCEPTED, SendDisposition.NOT_SENT, SendDisposition.ACCEPTED):
         twice.open(result=disposition)
         phone.pass_time(60)
@@ -384,7 +384,7 @@ def test_failures_of_the_hour_stop_new_verifications_only(phone: Phone) -> None:
 
 
 def test_failures_of_the_day_stop_new_verifications(phone: Phone) -> None:
-    quick = phone.limited(failures_per_hour=200, sends_per_hour=10)
+    quick = phone.with_limits(failures_per_hour=200, sends_per_hour=10)
     for _ in range(4):
         verification = quick.open()
         for _ in range(5):
@@ -443,7 +443,7 @@ def test_a_hundred_consecutive_failures_lock_the_phone(phone: Phone) -> None:
 
 
 def test_failures_and_reserved_attempts_never_exceed_the_lock(phone: Phone) -> None:
-    tight = phone.limited(lock_after_failures=12, restrict_after_failures=12, failures_per_hour=200)
+    tight = phone.with_limits(lock_after_failures=12, restrict_after_failures=12, failures_per_hour=200)
     verifications = [tight.open()]
     phone.pass_time(60)
     verifications.append(tight.open())
@@ -459,7 +459,7 @@ def test_failures_and_reserved_attempts_never_exceed_the_lock(phone: Phone) -> N
 
 
 def test_wrong_code_leaves_the_attempts_of_other_verifications_reserved(phone: Phone) -> None:
-    tight = phone.limited(lock_after_failures=12, restrict_after_failures=12, failures_per_hour=200)
+    tight = phone.with_limits(lock_after_failures=12, restrict_after_failures=12, failures_per_hour=200)
     tight.open()
     phone.pass_time(60)
     with pytest.raises(WrongCode):
@@ -482,7 +482,7 @@ def test_consecutive_failures_are_kept_for_ninety_days(phone: Phone) -> None:
 
 
 def test_expired_and_canceled_verifications_release_their_attempts(phone: Phone) -> None:
-    tight = phone.limited(lock_after_failures=9, restrict_after_failures=9)
+    tight = phone.with_limits(lock_after_failures=9, restrict_after_failures=9)
     verification = tight.open()
     tight.store.cancel(tight.phone_key, CLIENT, verification.verification_hash)
     phone.pass_time(60)
@@ -517,7 +517,7 @@ def test_exhausted_budget_charges_nothing_else(phone: Phone) -> None:
         phone.open()
 
     assert refused.value.limit == "service_sms_per_day"
-    assert phone.stored() == []
+    assert phone.stored_keys() == []
     phone.budgets = {roomy: 1}
     phone.open()
 
@@ -545,7 +545,7 @@ def test_budget_starts_again_at_midnight_in_china(phone: Phone) -> None:
     phone.budgets = {Budget(f"client:{secrets.token_hex(4)}", "client_sms_per_day", 1, 0.2): 1}
     phone.open()
     with pytest.raises(LimitReached) as full:
-        phone.store.create(phone.asked_by(b"x" * 12).phone_key, new_verification(), phone.budgets)
+        phone.store.create(phone.from_ip(b"x" * 12).phone_key, new_verification(), phone.budgets)
     phone.pass_time(full.value.retry_after)
     phone.pass_time(60)
 
@@ -594,7 +594,7 @@ def test_ended_verification_keeps_neither_salt_nor_digest(phone: Phone, end: str
             with pytest.raises(WrongCode):
                 phone.submit(verification, WRONG)
 
-    for key in phone.stored():
+    for key in phone.stored_keys():
         value = phone.client.get(key)
         assert isinstance(value, bytes)
         assert RIGHT not in value
@@ -609,7 +609,7 @@ def test_every_key_has_a_ttl(phone: Phone) -> None:
     phone.submit(verification, RIGHT)
     phone.store.redeem(phone.phone_key.phone_hash, verification.verification_hash, 600)
 
-    ttls = {key: phone.client.pttl(key) for key in phone.stored()}
+    ttls = {key: phone.client.pttl(key) for key in phone.stored_keys()}
     ttls |= {key: phone.client.pttl(key) for key in phone.client.scan_iter("otp:budget:*")}
 
     assert ttls
@@ -649,7 +649,7 @@ def test_scripts_are_loaded_again_after_script_flush(phone: Phone) -> None:
 
 def test_verification_of_a_newer_format_is_left_alone(phone: Phone) -> None:
     verification = phone.open()
-    for key in phone.stored():
+    for key in phone.stored_keys():
         phone.client.set(key, b"\x02 something newer", ex=60)
 
     with pytest.raises(Exception, match="store"):
@@ -661,7 +661,7 @@ def test_verification_of_a_newer_format_is_left_alone(phone: Phone) -> None:
 
 def test_limit_is_exact_after_a_small_clock_step_back(phone: Phone) -> None:
     """A verification that the clock step makes valid again still has its attempts reserved."""
-    tight = phone.limited(lock_after_failures=9, restrict_after_failures=9, failures_per_hour=200)
+    tight = phone.with_limits(lock_after_failures=9, restrict_after_failures=9, failures_per_hour=200)
     first = tight.open()
     phone.pass_time(301)
     with pytest.raises(LimitReached):
@@ -722,7 +722,7 @@ def test_unreadable_budget_allows_no_sends(phone: Phone) -> None:
 
     with pytest.raises(StoreUnavailable):
         phone.open()
-    assert phone.stored() == []
+    assert phone.stored_keys() == []
 
 
 def test_short_lived_code_can_be_sent_again(phone: Phone) -> None:
@@ -737,5 +737,5 @@ def test_text_too_long_for_the_record_creates_no_verification(phone: Phone, fiel
     with pytest.raises(StoreUnavailable):
         phone.open(result=None, **{field: "x" * 256})
 
-    assert phone.stored() == []
+    assert phone.stored_keys() == []
     phone.open(result=None, **{field: "x" * 255})

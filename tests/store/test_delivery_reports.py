@@ -99,13 +99,13 @@ def test_states_only_move_forward(
 def test_first_final_state_stays(phone: Phone, first: DeliveryStatus, later: DeliveryStatus) -> None:
     verification = phone.open()
     report(phone, verification, first, "FIRST")
-    stored = {key: phone.client.get(key) for key in phone.stored()}
+    stored = {key: phone.client.get(key) for key in phone.stored_keys()}
 
     answer = report(phone, verification, later, "LATER")
 
     assert answer is not None
     assert not answer.changed
-    assert {key: phone.client.get(key) for key in phone.stored()} == stored
+    assert {key: phone.client.get(key) for key in phone.stored_keys()} == stored
 
 
 def test_report_before_the_send_result_stays(phone: Phone) -> None:
@@ -132,7 +132,7 @@ def test_report_of_an_unknown_send_is_ignored(phone: Phone) -> None:
 
     assert report(phone, replace(verification, verification_hash="A" * 22), DeliveryStatus.DELIVERED) is None
     assert report(phone, verification, DeliveryStatus.DELIVERED, number=2) is None
-    assert len(phone.stored()) == 2
+    assert len(phone.stored_keys()) == 2
 
 
 def test_results_of_many_reports_are_in_their_order(phone: Phone) -> None:
@@ -208,5 +208,5 @@ def test_lookup_lease_is_granted_once_per_call_and_expires(phone: Phone) -> None
         False,
         True,
     ]
-    (mark,) = [key for key in phone.stored() if key.endswith(b":status")]
+    (mark,) = [key for key in phone.stored_keys() if key.endswith(b":status")]
     assert 0 < phone.client.ttl(mark) <= 5

@@ -335,7 +335,7 @@ def test_solution_is_accepted_once_for_its_phone(phone: Phone) -> None:
         ).challenge_accepted
 
     assert [shown(phone), shown(phone), shown(another(phone))] == [True, False, True]
-    (mark,) = phone.stored()
+    (mark,) = phone.stored_keys()
     assert 0 < phone.client.ttl(mark) <= 60
 
 

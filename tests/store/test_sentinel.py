@@ -224,7 +224,7 @@ def test_planned_failover_fails_one_call() -> None:
         with new.client() as client:
             phone = make_phone(client, servers=from_url(setup.url(), LONG_TIMEOUTS))
             verification = phone.open()
-            wait_until(lambda: len(phone.stored()) == 2)
+            wait_until(lambda: len(phone.stored_keys()) == 2)
             run_command(new, "REPLICAOF", "NO", "ONE")
             run_command(old, "REPLICAOF", "127.0.0.1", new.port)
             run_command(sentinel, "SENTINEL", "REMOVE", NAME)

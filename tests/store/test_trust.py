@@ -27,7 +27,7 @@ def phone(phone: Phone) -> Phone:
 @pytest.fixture
 def owner(phone: Phone) -> Phone:
     """The phone as called from an IP address that verified it before."""
-    at_home = phone.asked_by(HOME)
+    at_home = phone.from_ip(HOME)
     at_home.submit(at_home.open(), RIGHT)
     phone.pass_time(DAY)
     return at_home
@@ -35,7 +35,7 @@ def owner(phone: Phone) -> Phone:
 
 def stranger(phone: Phone) -> Phone:
     """Return the phone as called from an unknown IP address."""
-    return phone.asked_by(secrets.token_bytes(12))
+    return phone.from_ip(secrets.token_bytes(12))
 
 
 def on_known_device(phone: Phone) -> Phone:
@@ -82,14 +82,14 @@ def besiege(phone: Phone) -> int:
 
 
 def test_no_call_is_trusted_before_the_phone_was_verified(phone: Phone) -> None:
-    assert not is_trusted(phone.asked_by(HOME))
+    assert not is_trusted(phone.from_ip(HOME))
     assert not is_trusted(phone)
 
 
 def test_ip_that_verified_a_phone_is_trusted_and_no_other(owner: Phone) -> None:
     assert is_trusted(owner)
     assert not is_trusted(stranger(owner))
-    assert not is_trusted(owner.asked_by(b""))
+    assert not is_trusted(owner.from_ip(b""))
 
 
 def test_a_recognised_device_is_trusted_wherever_it_is(phone: Phone) -> None:
@@ -99,37 +99,37 @@ def test_a_recognised_device_is_trusted_wherever_it_is(phone: Phone) -> None:
 
 def test_last_three_ips_are_trusted(owner: Phone) -> None:
     for address in (WORK, TRAIN, HOTEL):
-        there = owner.asked_by(address)
+        there = owner.from_ip(address)
         there.submit(there.open(), RIGHT)
         owner.pass_time(HOUR)
 
-    trusted = [is_trusted(owner.asked_by(address)) for address in (HOME, WORK, TRAIN, HOTEL)]
+    trusted = [is_trusted(owner.from_ip(address)) for address in (HOME, WORK, TRAIN, HOTEL)]
     assert trusted == [False, True, True, True]
 
 
 def test_ip_that_verifies_again_counts_once(owner: Phone) -> None:
     for address in (WORK, HOME, WORK, TRAIN):
-        there = owner.asked_by(address)
+        there = owner.from_ip(address)
         there.submit(there.open(), RIGHT)
         owner.pass_time(HOUR)
 
-    assert all(is_trusted(owner.asked_by(address)) for address in (HOME, WORK, TRAIN))
+    assert all(is_trusted(owner.from_ip(address)) for address in (HOME, WORK, TRAIN))
 
 
 def test_requesting_ip_is_trusted_if_the_attempt_has_none(phone: Phone) -> None:
-    verification = phone.asked_by(HOME).open()
+    verification = phone.from_ip(HOME).open()
     phone.submit(verification, RIGHT)
     phone.pass_time(60)
 
-    assert is_trusted(phone.asked_by(HOME))
+    assert is_trusted(phone.from_ip(HOME))
 
 
 def test_submitting_ip_is_trusted_instead_of_the_requesting_ip(phone: Phone) -> None:
     verification = stranger(phone).open()
-    phone.asked_by(HOME).submit(verification, RIGHT)
+    phone.from_ip(HOME).submit(verification, RIGHT)
     phone.pass_time(60)
 
-    assert is_trusted(phone.asked_by(HOME))
+    assert is_trusted(phone.from_ip(HOME))
 
 
 def test_trust_ends_when_the_approval_expires(owner: Phone) -> None:
@@ -141,9 +141,9 @@ def test_trust_ends_when_the_approval_expires(owner: Phone) -> None:
 
 
 def test_wrong_code_gives_no_trust(phone: Phone) -> None:
-    fail(stranger(phone), phone.asked_by(HOME).open())
+    fail(stranger(phone), phone.from_ip(HOME).open())
 
-    assert not is_trusted(phone.asked_by(HOME))
+    assert not is_trusted(phone.from_ip(HOME))
 
 
 # ── SMS ──
@@ -162,7 +162,7 @@ def test_a38_untrusted_calls_leave_sms_for_a_trusted_call(owner: Phone, limit: s
 @pytest.mark.parametrize("who", ["owner", "device"])
 def test_a38_untrusted_calls_leave_sms_for_a_trusted_resend(owner: Phone, who: str) -> None:
     """Half of the SMS are reserved for trusted calls here: for a request and its resend."""
-    tight = owner.limited(sends_per_hour=4, untrusted_send_ratio=0.5, cooldown=(60,))
+    tight = owner.with_limits(sends_per_hour=4, untrusted_send_ratio=0.5, cooldown=(60,))
     caller = tight if who == "owner" else on_known_device(stranger(tight))
     ours = caller.open()
     tight.pass_time(60)
@@ -181,10 +181,10 @@ def test_a38_untrusted_calls_leave_sms_for_a_trusted_resend(owner: Phone, who: s
 
 @pytest.mark.parametrize("who", ["owner", "device"])
 def test_trusted_calls_may_use_every_sms_without_untrusted_calls(owner: Phone, who: str) -> None:
-    caller = owner if who == "owner" else on_known_device(owner.asked_by(b""))
+    caller = owner if who == "owner" else on_known_device(owner.from_ip(b""))
     sent = 0
-    started = owner.runner.ahead
-    while owner.runner.ahead - started < (HOUR - 60) * 1000:
+    started = owner.runner.offset_ms
+    while owner.runner.offset_ms - started < (HOUR - 60) * 1000:
         try:
             caller.open()
             sent += 1
@@ -248,7 +248,7 @@ def test_limit_of_a_hundred_counts_trusted_and_untrusted_calls_together(owner: P
 
 
 def test_reserved_attempts_count_for_each_kind_of_call(owner: Phone) -> None:
-    tight = owner.limited(
+    tight = owner.with_limits(
         lock_after_failures=10, restrict_after_failures=10, failures_per_hour=200, failures_per_day=200
     )
     stranger(tight).open()
@@ -279,7 +279,7 @@ def test_approval_clears_the_failures_of_both_kinds(owner: Phone) -> None:
 
 def restricted(phone: Phone) -> Phone:
     """Return *phone* in restricted mode for untrusted calls, with no other limit in the way."""
-    quick = phone.limited(
+    quick = phone.with_limits(
         restrict_after_failures=7, failures_per_hour=200, failures_per_day=200, cooldown=(60,)
     )
     fail(quick, stranger(quick).open())
@@ -336,7 +336,7 @@ def test_used_attempt_of_restricted_mode_counts_for_a_day(phone: Phone) -> None:
 
 
 def test_restricted_trusted_calls_get_one_attempt_a_day_too(owner: Phone) -> None:
-    clumsy = owner.limited(restrict_after_failures=5, failures_per_hour=200, failures_per_day=200)
+    clumsy = owner.with_limits(restrict_after_failures=5, failures_per_hour=200, failures_per_day=200)
     fail(clumsy, clumsy.open())
     clumsy.pass_time(HOUR)
     verification = clumsy.open()
@@ -376,15 +376,15 @@ def test_limits_of_phone_state_in_the_earlier_format_continue(phone: Phone) -> N
 def test_each_ip_is_trusted_for_ninety_days_from_its_own_success(owner: Phone) -> None:
     for _ in range(3):
         owner.pass_time(40 * DAY)
-        at_work = owner.asked_by(WORK)
+        at_work = owner.from_ip(WORK)
         at_work.submit(at_work.open(), RIGHT)
     owner.pass_time(60)
 
-    assert (is_trusted(owner), is_trusted(owner.asked_by(WORK))) == (False, True)
+    assert (is_trusted(owner), is_trusted(owner.from_ip(WORK))) == (False, True)
 
 
 def test_a38_trusted_call_keeps_at_least_one_attempt(owner: Phone) -> None:
-    tight = owner.limited(
+    tight = owner.with_limits(
         restrict_after_failures=10, lock_after_failures=11, failures_per_hour=200, failures_per_day=200
     )
     verification = stranger(tight).open()

@@ -104,7 +104,7 @@ def test_reservation_without_a_replica_is_released(pair: Pair) -> None:
     with pair.frozen(), pytest.raises(StoreUnavailable):
         phone.open()
 
-    assert phone.stored() == []
+    assert phone.stored_keys() == []
     assert phone.open().status is Status.PENDING
 
 

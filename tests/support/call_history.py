@@ -1,9 +1,9 @@
-"""The history of a test: every call with its answer, every SMS and the log, and rules that check it.
+"""The history of a test (every call with its response, every SMS, the log), and rules that check it.
 
 Tests make their calls through a `Recorder`. Then `check` examines the history from outside: the SMS
 and the attempt of each proof, the evaluated guesses, the SMS of a phone in any window, and leaked secrets.
 
-Calls that overlapped in time may have been processed in either order; the rules assume the allowed one.
+Calls that overlapped in time may have been processed in either order; the rules assume the valid order.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HOUR, DAY = 3600, 86_400
 T = TypeVar("T")
 
 Post = Callable[..., Answer]
-"""Posts a body to a path, with headers and the key of a client."""
+"""Called with a path, a body and headers, it makes a call with the key of one client."""
 
 _NAMES = {"verify", "redeem", "cancel", "status", "unlock"}
 
@@ -66,7 +66,7 @@ class Call:
 
     @property
     def is_replay(self) -> bool:
-        """Whether the answer is a repeated one."""
+        """Whether the response is the stored one of an earlier call with the same idempotency key."""
         return bool(self.answer) and _header(self.answer, "Idempotency-Replayed") == "true"
 
     @property
@@ -99,8 +99,8 @@ class Sms:
 
 
 @dataclass(frozen=True, slots=True)
-class Promise:
-    """The limits that must hold; times in seconds. *slack* is the allowed difference between two clocks."""
+class ExpectedLimits:
+    """The limits that must hold; times in seconds. *slack* is the allowed difference between clocks."""
 
     attempts: int = 5
     sends: int = 4
@@ -181,9 +181,9 @@ class Recorder:
             answer = self._post(path, body, **headers)
         finally:
             fields = body if isinstance(body, dict) else {}
-            made = Call(_name(path, fields), self._client, fields, began, self._clock(), answer)
+            call = Call(_name(path, fields), self._client, fields, began, self._clock(), answer)
             with self._lock:
-                self.history.calls.append(made)
+                self.history.calls.append(call)
         return answer
 
 
@@ -202,30 +202,30 @@ def _header(answer: Answer | None, name: str) -> str:
 def claims(proof: str) -> dict[str, Any]:
     """Return the claims of a proof without checking its signature."""
     payload = proof.split(".", maxsplit=1)[0]
-    read: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    return read
+    decoded: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    return decoded
 
 
-def check(history: History, promise: Promise | None = None) -> None:
+def check(history: History, limits: ExpectedLimits | None = None) -> None:
     """Check *history* with all rules.
 
     Raises:
         AssertionError: There are violations; the message has all of them.
     """
-    found = violations(history, promise or Promise())
+    found = violations(history, limits or ExpectedLimits())
     assert not found, "\n".join(found)
 
 
-def violations(history: History, promise: Promise) -> list[str]:
-    """Return all violations of *promise* in *history*, one sentence each."""
-    return [found for rule in RULES for found in rule(history, promise)]
+def violations(history: History, limits: ExpectedLimits) -> list[str]:
+    """Return all violations of *limits* in *history*, one sentence each."""
+    return [found for rule in RULES for found in rule(history, limits)]
 
 
 # ── proofs ──
 
 
-def every_proof_has_an_sms_and_a_right_attempt(history: History, promise: Promise) -> Iterator[str]:
-    sent = by(history.sms, history.id_of())
+def every_proof_has_an_sms_and_a_right_attempt(history: History, limits: ExpectedLimits) -> Iterator[str]:
+    sent = group_by(history.sms, history.id_of())
     opened = {call.verification_id: call for call in history.calls if call.opened}
     for call in history.calls:
         if call.name != "verify" or call.status != 200:
@@ -237,21 +237,28 @@ def every_proof_has_an_sms_and_a_right_attempt(history: History, promise: Promis
             for sms in sent.get(vid, ())
             if sms.phone == response.get("phone")
             and sms.code == submitted
-            and sms.at <= call.ended + promise.slack
+            and sms.at <= call.ended + limits.slack
         ]
         if not right:
             yield f"{vid} was approved by a code that was in no SMS to its phone"
-        says = claims(response["proof"])
-        beginning = opened.get(vid)
-        if (says["jti"], says["sub"], says["aud"]) != (vid, response["phone"], call.client):
+        proof_claims = claims(response["proof"])
+        request = opened.get(vid)
+        if (proof_claims["jti"], proof_claims["sub"], proof_claims["aud"]) != (
+            vid,
+            response["phone"],
+            call.client,
+        ):
             yield f"the proof of {vid} is for another verification, phone or client"
-        if says["purpose"] != response["purpose"]:
+        if proof_claims["purpose"] != response["purpose"]:
             yield f"the proof of {vid} is for another purpose than its answer"
-        if beginning and (beginning.client, beginning.response["purpose"]) != (call.client, says["purpose"]):
+        if request and (request.client, request.response["purpose"]) != (
+            call.client,
+            proof_claims["purpose"],
+        ):
             yield f"{vid} was approved for another client or purpose than it was created for"
 
 
-def every_verification_is_approved_once(history: History, _: Promise) -> Iterator[str]:
+def every_verification_is_approved_once(history: History, _: ExpectedLimits) -> Iterator[str]:
     approvals = Counter(call.verification_id for call in history.calls if call.approved)
     yield from (f"{vid} was approved {times} times" for vid, times in approvals.items() if times > 1)
     proofs = defaultdict[str, set[str]](set)
@@ -261,57 +268,59 @@ def every_verification_is_approved_once(history: History, _: Promise) -> Iterato
     yield from (f"{jti} has {len(found)} proofs" for jti, found in proofs.items() if len(found) > 1)
 
 
-def every_proof_is_redeemed_once(history: History, _: Promise) -> Iterator[str]:
+def every_proof_is_redeemed_once(history: History, _: ExpectedLimits) -> Iterator[str]:
     redeemed = [call for call in history.of("redeem") if call.status == 200]
     times = Counter(call.response["verification_id"] for call in redeemed if not call.is_replay)
     yield from (f"the proof of {jti} was redeemed {n} times" for jti, n in times.items() if n > 1)
     for call in redeemed:
-        says, response = claims(call.body["proof"]), call.response
+        proof_claims, response = claims(call.body["proof"]), call.response
         facts = response["verification_id"], response["phone"], response["client"], response["purpose"]
-        if (says["jti"], says["sub"], says["aud"], says["purpose"]) != facts:
-            yield f"the proof of {says['jti']} was redeemed for something else"
-        if (says["aud"], says["purpose"]) != (call.client, call.body["purpose"]):
-            yield f"the proof of {says['jti']} was redeemed by a stranger or for another purpose"
+        if (proof_claims["jti"], proof_claims["sub"], proof_claims["aud"], proof_claims["purpose"]) != facts:
+            yield f"the proof of {proof_claims['jti']} was redeemed for something else"
+        if (proof_claims["aud"], proof_claims["purpose"]) != (call.client, call.body["purpose"]):
+            yield f"the proof of {proof_claims['jti']} was redeemed by a stranger or for another purpose"
 
 
-def ended_verification_is_never_approved(history: History, _: Promise) -> Iterator[str]:
+def ended_verification_is_never_approved(history: History, _: ExpectedLimits) -> Iterator[str]:
     """No code is evaluated if its call began after the end of the verification was visible."""
-    over: dict[str, float] = {}
+    ended_at: dict[str, float] = {}
     for call in history.calls:
         vid = call.verification_id
         canceled = call.name == "cancel" and call.status == 204
         exhausted = call.was_wrong and call.response.get("attempts_left") == 0
         if canceled or exhausted or call.approved:
-            over[vid] = min(over.get(vid, call.ended), call.ended)
+            ended_at[vid] = min(ended_at.get(vid, call.ended), call.ended)
     for call in history.calls:
-        if (call.approved or call.was_wrong) and call.began > over.get(call.verification_id, call.began):
+        if (call.approved or call.was_wrong) and call.began > ended_at.get(call.verification_id, call.began):
             yield f"a code for {call.verification_id} was evaluated after its end"
 
 
 # ── guesses ──
 
 
-def no_verification_evaluates_too_many_guesses(history: History, promise: Promise) -> Iterator[str]:
-    for vid, calls in by(history.of("verify"), lambda call: call.verification_id).items():
+def no_verification_evaluates_too_many_guesses(history: History, limits: ExpectedLimits) -> Iterator[str]:
+    for vid, calls in group_by(history.of("verify"), lambda call: call.verification_id).items():
         wrong = [call for call in calls if call.was_wrong]
         evaluated = len(wrong) + sum(call.approved for call in calls)
-        if evaluated > promise.attempts:
+        if evaluated > limits.attempts:
             yield f"{evaluated} guesses were evaluated for {vid}"
         if len({call.response["attempts_left"] for call in wrong}) != len(wrong):
             yield f"two guesses for {vid} were counted as one"
 
 
-def no_phone_has_too_many_consecutive_failures(history: History, promise: Promise) -> Iterator[str]:
+def no_phone_has_too_many_consecutive_failures(history: History, limits: ExpectedLimits) -> Iterator[str]:
     for phone, calls in guesses_by_phone(history).items():
         consecutive = longest = 0
         for call in sorted([*calls, *unlocks(history, phone)], key=lambda call: call.ended):
             consecutive = consecutive + 1 if call.was_wrong else 0
             longest = max(longest, consecutive)
-        if longest > promise.failures_in_a_row:
+        if longest > limits.failures_in_a_row:
             yield f"{longest} consecutive wrong codes were evaluated for {phone}"
 
 
-def no_verification_is_created_after_too_many_failures(history: History, promise: Promise) -> Iterator[str]:
+def no_verification_is_created_after_too_many_failures(
+    history: History, limits: ExpectedLimits
+) -> Iterator[str]:
     """The windows are checked at creation: an existing verification keeps its attempts."""
     failures = {
         phone: sorted((call for call in calls if call.was_wrong), key=lambda call: call.ended)
@@ -322,9 +331,11 @@ def no_verification_is_created_after_too_many_failures(history: History, promise
         if not call.opened:
             continue
         phone = phones[call.verification_id]
-        forgiven = max((one.ended for one in unlocks(history, phone) if one.began < call.ended), default=0.0)
-        for span, limit in ((HOUR, promise.failures_per_hour), (DAY, promise.failures_per_day)):
-            since = max(forgiven, call.ended - span + promise.slack)
+        unlocked_at = max(
+            (unlock.ended for unlock in unlocks(history, phone) if unlock.began < call.ended), default=0.0
+        )
+        for span, limit in ((HOUR, limits.failures_per_hour), (DAY, limits.failures_per_day)):
+            since = max(unlocked_at, call.ended - span + limits.slack)
             known = [
                 wrong for wrong in failures.get(phone, ()) if wrong.ended < call.began and wrong.began > since
             ]
@@ -336,7 +347,7 @@ def guesses_by_phone(history: History) -> dict[str, list[Call]]:
     """Return every evaluated attempt, by phone."""
     phones = phone_of_each(history)
     evaluated = [call for call in history.of("verify") if call.approved or call.was_wrong]
-    return by(evaluated, lambda call: phones.get(call.verification_id) or str(call.body.get("phone")))
+    return group_by(evaluated, lambda call: phones.get(call.verification_id) or str(call.body.get("phone")))
 
 
 def unlocks(history: History, phone: str) -> list[Call]:
@@ -346,36 +357,36 @@ def unlocks(history: History, phone: str) -> list[Call]:
 
 def phone_of_each(history: History) -> dict[str, str]:
     """Return the phone of every verification, from its SMS or else from its request."""
-    written = {call.verification_id: str(call.body.get("phone")) for call in history.calls if call.opened}
+    requested = {call.verification_id: str(call.body.get("phone")) for call in history.calls if call.opened}
     id_of = history.id_of()
-    return written | {id_of(sms): sms.phone for sms in history.sms}
+    return requested | {id_of(sms): sms.phone for sms in history.sms}
 
 
 # ── sends ──
 
 
-def no_phone_gets_too_many_sms(history: History, promise: Promise) -> Iterator[str]:
-    for phone, messages in by(history.sms, lambda sms: sms.phone).items():
+def no_phone_gets_too_many_sms(history: History, limits: ExpectedLimits) -> Iterator[str]:
+    for phone, messages in group_by(history.sms, lambda sms: sms.phone).items():
         times = sorted(sms.at for sms in messages)
-        for span, limit in ((HOUR, promise.sends_per_hour), (DAY, promise.sends_per_day)):
-            most = most_within(times, span - promise.slack)
+        for span, limit in ((HOUR, limits.sends_per_hour), (DAY, limits.sends_per_day)):
+            most = most_within(times, span - limits.slack)
             if most > limit:
                 yield f"{phone} got {most} SMS in {span} s"
         for place, (last, following) in enumerate(pairwise(times)):
-            hourly = sum(at > last - HOUR + promise.slack for at in times[: place + 1])
-            step = promise.cooldown[min(hourly, len(promise.cooldown)) - 1]
-            if following < last + step - promise.slack:
+            hourly = sum(at > last - HOUR + limits.slack for at in times[: place + 1])
+            step = limits.cooldown[min(hourly, len(limits.cooldown)) - 1]
+            if following < last + step - limits.slack:
                 yield f"{phone} got an SMS {following - last:.1f} s after its {hourly}. of the hour"
 
 
-def every_sms_was_requested(history: History, promise: Promise) -> Iterator[str]:
+def every_sms_was_requested(history: History, limits: ExpectedLimits) -> Iterator[str]:
     """A successful call sends one SMS; a call without a clear answer may have sent one."""
     requests = [call for call in history.of("request", "resend") if not call.is_replay]
     sent = Counter(call.verification_id for call in requests if call.status in (201, 202))
     unclear = sum(call.status == 0 or call.status >= 500 for call in requests)
-    for vid, messages in by(history.sms, history.id_of()).items():
+    for vid, messages in group_by(history.sms, history.id_of()).items():
         unclear -= max(0, len(messages) - sent[vid])
-        if len(messages) > promise.sends:
+        if len(messages) > limits.sends:
             yield f"{vid} caused {len(messages)} SMS"
         if len({(sms.phone, sms.code) for sms in messages}) > 1:
             yield f"the SMS of {vid} went to several phones or had several codes"
@@ -396,7 +407,7 @@ def most_within(times: Sequence[float], span: float) -> int:
 # ── answers and log ──
 
 
-def every_failure_is_a_problem_document(history: History, _: Promise) -> Iterator[str]:
+def every_failure_is_a_problem_document(history: History, _: ExpectedLimits) -> Iterator[str]:
     for call in history.calls:
         if call.status < 400:
             continue
@@ -407,7 +418,7 @@ def every_failure_is_a_problem_document(history: History, _: Promise) -> Iterato
             yield f"the {call.status} of {call.name} is not a problem document but {media_type}"
 
 
-def no_answer_and_no_log_contains_a_secret(history: History, _: Promise) -> Iterator[str]:
+def no_answer_and_no_log_contains_a_secret(history: History, _: ExpectedLimits) -> Iterator[str]:
     codes = {sms.code for sms in history.sms}
     for call in history.calls:
         if call.answer:
@@ -442,15 +453,15 @@ def numbers_in(text: str) -> set[str]:
     return {"+86" + re.sub(r"\D", "", found) for found in _NUMBER.findall(_UUID.sub("~", text))}
 
 
-def by(things: Iterable[T], name: Callable[[T], str]) -> dict[str, list[T]]:
-    """Return *things* grouped by *name*."""
+def group_by(things: Iterable[T], name: Callable[[T], str]) -> dict[str, list[T]]:
+    """Return *things* grouped by the result of *name*."""
     groups: dict[str, list[T]] = {}
     for thing in things:
         groups.setdefault(name(thing), []).append(thing)
     return groups
 
 
-Rule = Callable[[History, Promise], Iterator[str]]
+Rule = Callable[[History, ExpectedLimits], Iterator[str]]
 
 RULES: tuple[Rule, ...] = (
     every_proof_has_an_sms_and_a_right_attempt,

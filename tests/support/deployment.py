@@ -45,7 +45,7 @@ class Answer:
 
 @dataclass
 class Secrets:
-    """Every secret of one deployment, so that a test can search for them."""
+    """All secrets of one deployment; tests search logs and responses for them."""
 
     secret_key: str
     root: str
@@ -55,7 +55,7 @@ class Secrets:
 
 @dataclass
 class Deployment:
-    """A running service and everything around it."""
+    """A running service with its sandbox, Redis and log file."""
 
     url: str
     secrets: Secrets
@@ -77,7 +77,7 @@ class Deployment:
         return self.post("/otp/verify", {"phone": phone, "verification_id": verification_id, "code": code})
 
     def verification_hash(self, verification_id: str) -> str:
-        """Return what stands for a verification id in the store, in logs and at the provider."""
+        """Return the hash that replaces a verification id in the store, in logs and at the provider."""
         pseudonym_key = base64.urlsafe_b64decode(self.secrets.pseudonym_key + "=")
         return Keyring({"any": pseudonym_key}, "any", pseudonym_key).verification_hash(verification_id)
 
@@ -86,8 +86,8 @@ class Deployment:
             messages: list[dict[str, Any]] = json.load(answer)
         return messages
 
-    def inboxes(self) -> str:
-        """Return what the provider was sent for all phones, as its inbox shows it."""
+    def inbox_text(self) -> str:
+        """Return the sandbox's inbox with the SMS to all phones, as JSON text."""
         with urlopen(f"{self.sandbox.inbox_url}.json") as answer:  # noqa: S310
             return str(answer.read().decode())
 
@@ -96,9 +96,10 @@ class Deployment:
 
 
 def post(url: str, body: object, **headers: str) -> Answer:
+    """Post *body*, as JSON unless it is bytes; underscores in header names become hyphens."""
     text = body if isinstance(body, bytes) else json.dumps(body).encode()
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return exchange("POST", url, text, {"Content-Type": "application/json", **named})
+    renamed = {name.replace("_", "-"): value for name, value in headers.items()}
+    return exchange("POST", url, text, {"Content-Type": "application/json", **renamed})
 
 
 def exchange(method: str, url: str, body: bytes | None, headers: dict[str, str]) -> Answer:
@@ -117,7 +118,7 @@ def exchange(method: str, url: str, body: bytes | None, headers: dict[str, str])
 
 
 def workers(service: Deployment) -> list[int]:
-    """Return the process ids of the workers that serve, the oldest first."""
+    """Return the process ids of the running workers, the oldest first."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
@@ -130,23 +131,23 @@ def workers(service: Deployment) -> list[int]:
 
 
 def workers_that_answer(service: Deployment, calls: int = 6) -> set[int]:
-    """Return the process ids of the workers that answer some *calls* in a row."""
+    """Return the process ids of the workers that respond to *calls* calls in a row."""
     return {_worker_that_answers(service) for _ in range(calls)}
 
 
 def _worker_that_answers(service: Deployment) -> int:
-    """Return the worker at the other end of a call's connection, or 0 if it has closed that already."""
+    """Return the process id of the worker that responds to a call, or 0 if it has closed the connection."""
     parts = urlsplit(service.url)
     connection = http.client.HTTPConnection(parts.netloc, timeout=30)
     try:
         connection.request("GET", "/readyz")
-        ours = connection.sock.getsockname()
+        own_address = connection.sock.getsockname()
         connection.getresponse().read()
-        ends = f":{parts.port:04X} ", f":{ours[1]:04X} "
+        ends = f":{parts.port:04X} ", f":{own_address[1]:04X} "
         rows = Path("/proc/net/tcp").read_text().splitlines()
         row = next((row for row in rows if row.find(ends[0]) < row.find(ends[1]) and ends[0] in row), "")
-        held = f"socket:[{row.split()[9]}]" if row else ""
-        return next((worker for worker in workers(service) if held in _open_files(worker)), 0)
+        socket_name = f"socket:[{row.split()[9]}]" if row else ""
+        return next((worker for worker in workers(service) if socket_name in _open_files(worker)), 0)
     finally:
         connection.close()
 
@@ -160,7 +161,7 @@ def _open_files(process: int) -> set[str]:
 
 
 def new_phone() -> str:
-    """A number that no other test uses and that is not one of the sandbox's magic ones."""
+    """Return a random number that is not one of the sandbox's magic numbers."""
     return f"+86139{secrets.randbelow(10**8):08d}"
 
 
@@ -169,11 +170,11 @@ def at_once(calls: Sequence[Callable[[], Answer]]) -> list[Answer]:
     barrier = threading.Barrier(len(calls))
     answers: list[Answer | None] = [None] * len(calls)
 
-    def one(i: int) -> None:
+    def make_call(i: int) -> None:
         barrier.wait()
         answers[i] = calls[i]()
 
-    threads = [threading.Thread(target=one, args=(i,)) for i in range(len(calls))]
+    threads = [threading.Thread(target=make_call, args=(i,)) for i in range(len(calls))]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -181,7 +182,10 @@ def at_once(calls: Sequence[Callable[[], Answer]]) -> list[Answer]:
     return [answer for answer in answers if answer is not None]
 
 
-def config_text(redis_url: str, sandbox_url: str, port: int, made: Secrets, extra: str = "") -> str:
+def config_text(
+    redis_url: str, sandbox_url: str, port: int, deployment_secrets: Secrets, extra: str = ""
+) -> str:
+    """Return the text of a configuration file; *extra* is inserted before the routes."""
     templates = "".join(
         f'[[routes.templates]]\npurpose = "{purpose}"\ntemplate_code = "{code}"\n'
         for purpose, code in TEMPLATES.items()
@@ -199,14 +203,14 @@ url = "{redis_url}"
 level = "debug"
 [keys]
 active_kid = "2026a"
-pseudonym_key = "{made.pseudonym_key}"
+pseudonym_key = "{deployment_secrets.pseudonym_key}"
 [keys.roots]
-2026a = "{made.root}"
+2026a = "{deployment_secrets.root}"
 [purposes.login]
 [purposes.signup]
 [clients.shop]
-secret_key_digests = ["{key_digest(made.secret_key)}"]
-proof_keys = ["{made.proof_key}"]
+secret_key_digests = ["{key_digest(deployment_secrets.secret_key)}"]
+proof_keys = ["{deployment_secrets.proof_key}"]
 sms_per_day = 90000
 {extra}
 [[routes]]
@@ -250,17 +254,18 @@ def running_service(
 ) -> Iterator[Deployment]:
     """Run sandbox and service until the block ends.
 
-    *change* edits the configuration, *sandbox_config* that of the sandbox, for a service on that port.
-    *log* is where the service writes to; it is there when its *page* says so. *command* starts it, with
-    `OTP_SERVICE_CONFIG` in its environment.
+    *change* edits the configuration; *sandbox_config* edits that of the sandbox, and gets the service's port.
+    *log* is the file for the output of the service. *command* starts it with `OTP_SERVICE_CONFIG` in its
+    environment; it is ready when a GET of *page* returns 200.
     """
-    made = make_secrets()
+    deployment_secrets = make_secrets()
     port = free_port()
     account = SandboxConfig.default({ACCESS_KEY_ID: ACCESS_KEY_SECRET})
     with start_sandbox(sandbox_config(account, port)) as sandbox:
         config = directory / "config.toml"
         config.write_text(
-            change(config_text(redis.url, sandbox_url or sandbox.url, port, made)), encoding="utf-8"
+            change(config_text(redis.url, sandbox_url or sandbox.url, port, deployment_secrets)),
+            encoding="utf-8",
         )
         log = log or directory / "service.log"
         with log.open("wb") as output:
@@ -271,7 +276,7 @@ def running_service(
                 start_new_session=True,
                 env={**os.environ, "PYTHONWARNINGS": "default", "OTP_SERVICE_CONFIG": str(config)},
             )
-        deployment = Deployment(f"http://127.0.0.1:{port}", made, sandbox, redis, log, process)
+        deployment = Deployment(f"http://127.0.0.1:{port}", deployment_secrets, sandbox, redis, log, process)
         try:
             wait_until_ready(deployment, page)
             if page == "/readyz":
@@ -297,9 +302,9 @@ def wait_until_ready(deployment: Deployment, page: str = "/readyz") -> None:
 def _wait_for_workers(deployment: Deployment, config: Path) -> None:
     """Wait until all workers have started: the first one answers before the last one is forked."""
     settings = tomllib.loads(config.read_text("utf-8"))
-    wanted = settings.get("server", {}).get("workers", 1)
+    expected = settings.get("server", {}).get("workers", 1)
     for _ in range(200):
-        if len(workers(deployment)) >= wanted:
+        if len(workers(deployment)) >= expected:
             return
         time.sleep(0.05)
 

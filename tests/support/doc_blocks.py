@@ -1,4 +1,4 @@
-"""The code blocks of the README files and the docs, with the reason for each that tests/docs does not run."""
+"""The code blocks of the README files and the docs, and why tests/docs does not run some of them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-READERS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "examples", "clients")
-"""The documents. Those in Chinese have the same blocks as the English ones; a test compares them."""
+DOCUMENT_PATHS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs", "examples", "clients")
+"""Files and folders with documents. The Chinese ones have the same blocks; a test compares them."""
 
 _BLOCK = re.compile(r"^(?P<margin> *)```(?P<language>\w*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Block:
-    """One code block with its place and its text."""
+    """One code block."""
 
     document: str
     line: int
@@ -25,7 +25,7 @@ class Block:
     text: str
 
     @property
-    def first(self) -> str:
+    def first_line(self) -> str:
         """The first line of its text."""
         return self.text.strip().splitlines()[0]
 
@@ -151,7 +151,7 @@ NOT_RUN: dict[tuple[str, str], str] = {
 
 def documents() -> list[str]:
     """Return the paths of the documents, relative to the root."""
-    found = [path for name in READERS for path in _markdown(ROOT / name)]
+    found = [path for name in DOCUMENT_PATHS for path in _markdown(ROOT / name)]
     return sorted(
         str(path.relative_to(ROOT))
         for path in found
@@ -159,12 +159,12 @@ def documents() -> list[str]:
     )
 
 
-def _markdown(place: Path) -> list[Path]:
-    return [place] if place.is_file() else list(place.rglob("*.md"))
+def _markdown(path: Path) -> list[Path]:
+    return [path] if path.is_file() else list(path.rglob("*.md"))
 
 
 def blocks(document: str) -> list[Block]:
-    """Return the blocks of a document in their order."""
+    """Return the blocks of a document in order."""
     text = (ROOT / document).read_text("utf-8")
     return [
         Block(
@@ -177,17 +177,17 @@ def blocks(document: str) -> list[Block]:
     ]
 
 
-def reason(block: Block) -> str | None:
-    """Return the test that runs the block, or why none does; None if tests/docs itself runs it."""
+def reason_not_run_here(block: Block) -> str | None:
+    """Return the test that runs the block, or why no test does; None if tests/docs runs it."""
     reasons = [
         why
         for (where, begins), why in (RUN_BY | NOT_RUN).items()
-        if where == block.document and block.first.startswith(begins)
+        if where == block.document and block.first_line.startswith(begins)
     ]
     return reasons[0] if reasons else None
 
 
-def running(*languages: str) -> list[Block]:
-    """Return all blocks in *languages* that tests/docs itself runs."""
+def blocks_to_run(*languages: str) -> list[Block]:
+    """Return all blocks in *languages* that tests/docs runs."""
     found = [block for document in documents() for block in blocks(document)]
-    return [block for block in found if block.language in languages and not reason(block)]
+    return [block for block in found if block.language in languages and not reason_not_run_here(block)]

@@ -1,4 +1,4 @@
-"""deploy/Dockerfile read as Docker reads it, and its steps executed in chroots of Debian."""
+"""Parses deploy/Dockerfile as Docker does, and executes its steps in Debian chroots."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ class Instruction:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of the build: the image that it begins with, and the instructions after FROM."""
+    """One stage of the build: its base image, and the instructions after FROM."""
 
     name: str
     base: str
     instructions: Sequence[Instruction]
 
     def all(self, keyword: str) -> list[Instruction]:
-        return [one for one in self.instructions if one.keyword == keyword]
+        return [step for step in self.instructions if step.keyword == keyword]
 
     def last(self, keyword: str) -> Instruction:
         return self.all(keyword)[-1]
 
     def environment(self) -> dict[str, str]:
-        """Return what ENV sets."""
-        return dict(word.split("=", 1) for one in self.all("ENV") for word in one.words)
+        """Return the variables that ENV sets."""
+        return dict(word.split("=", 1) for step in self.all("ENV") for word in step.words)
 
 
 def instructions(text: str) -> Iterator[Instruction]:
@@ -75,21 +75,21 @@ def instructions(text: str) -> Iterator[Instruction]:
 
 
 def stages(text: str | None = None) -> list[Stage]:
-    """Return the stages in their order. The arguments before the first FROM have their defaults."""
+    """Return the stages in order. The arguments before the first FROM have their defaults."""
     found: list[Stage] = []
     arguments: dict[str, str] = {}
     steps: list[Instruction] = []
-    for one in instructions(FILE.read_text("utf-8") if text is None else text):
-        if one.keyword == "FROM":
-            base, _, name = one.text.partition(" AS ")
+    for step in instructions(FILE.read_text("utf-8") if text is None else text):
+        if step.keyword == "FROM":
+            base, _, name = step.text.partition(" AS ")
             for argument, value in arguments.items():
                 base = base.replace(f"${{{argument}}}", value)
             steps = []
             found.append(Stage(name.strip(), base.strip(), steps))
         elif not found:
-            arguments.update([one.text.split("=", 1)])
+            arguments.update([step.text.split("=", 1)])
         else:
-            steps.append(one)
+            steps.append(step)
     return found
 
 
@@ -103,8 +103,8 @@ def is_ignored(path: str, rules: Sequence[str]) -> bool:
     ignored = False
     for rule in rules:
         pattern = rule.removeprefix("!")
-        above = ["/".join(path.split("/")[: i + 1]) for i in range(path.count("/") + 1)]
-        if any(_matches(one, pattern) for one in above):
+        path_and_parents = ["/".join(path.split("/")[: i + 1]) for i in range(path.count("/") + 1)]
+        if any(_matches(candidate, pattern) for candidate in path_and_parents):
             ignored = not rule.startswith("!")
     return ignored
 
@@ -120,7 +120,7 @@ def ignore_rules() -> list[str]:
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
 
-def context(directory: Path) -> None:
+def copy_context(directory: Path) -> None:
     """Copy the build context into *directory*: the files of the repository that are not ignored."""
     rules = ignore_rules()
     for top in sorted(ROOT.iterdir()):
@@ -137,7 +137,7 @@ def context(directory: Path) -> None:
 
 
 def base_root(directory: Path) -> None:
-    """Make a Debian as the base image is one, which lacks only documents and translations."""
+    """Create a Debian root like the base image, which only lacks documentation and translations."""
     if shutil.which("debootstrap") is None:
         skip_or_fail("debootstrap is not installed")
     command = ["debootstrap", "--variant=minbase", SUITE, str(directory)]
@@ -145,9 +145,9 @@ def base_root(directory: Path) -> None:
 
 
 def build(base: Path, work: Path) -> tuple[Path, Stage]:
-    """Execute all steps; return the root of the last stage, and the stage."""
+    """Execute all stages; return the last one and its root directory, the directory first."""
     (work / "context").mkdir()
-    context(work / "context")
+    copy_context(work / "context")
     roots: dict[str, Path] = {}
     for number, stage in enumerate(stages()):
         root = work / f"stage{number}"
@@ -156,20 +156,20 @@ def build(base: Path, work: Path) -> tuple[Path, Stage]:
         else:
             subprocess.run(["cp", "-a", "--reflink=auto", str(base), str(root)], check=True)
         roots[stage.name] = root
-        place = "/"
+        workdir = "/"
         for step in stage.instructions:
             if step.keyword == "WORKDIR":
-                place = step.text
-                (root / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
+                workdir = step.text
+                (root / workdir.lstrip("/")).mkdir(parents=True, exist_ok=True)
             elif step.keyword == "RUN":
-                _execute(root, place, step, stage)
+                _execute(root, workdir, step, stage)
             elif step.keyword == "COPY":
-                _copy(step, roots.get(step.options.get("from", ""), work / "context"), root, place)
+                _copy(step, roots.get(step.options.get("from", ""), work / "context"), root, workdir)
     return root, stage
 
 
-def _execute(root: Path, place: str, step: Instruction, stage: Stage) -> None:
-    """Run a command in the chroot as root; a command for a shell has what apt and pip need from outside."""
+def _execute(root: Path, workdir: str, step: Instruction, stage: Stage) -> None:
+    """Execute a RUN step as root; a shell command gets the network files that apt and pip need."""
     if step.text.startswith("["):
         in_chroot(root, step.words, stage.environment())
         return
@@ -184,14 +184,14 @@ def _execute(root: Path, place: str, step: Instruction, stage: Stage) -> None:
         "PIP_CERT": "/tmp/ca.crt",  # noqa: S108
         "DEBIAN_FRONTEND": "noninteractive",
     }
-    inside = f"cd {shlex.quote(place)} && {step.text}"
+    inside = f"cd {shlex.quote(workdir)} && {step.text}"
     in_chroot(root, ["/bin/sh", "-c", inside], variables, writable=True)
     (root / "tmp/ca.crt").unlink()
 
 
-def _copy(step: Instruction, source: Path, root: Path, place: str) -> None:
+def _copy(step: Instruction, source: Path, root: Path, workdir: str) -> None:
     *names, target = step.words
-    there = root / (target if target.startswith("/") else f"{place}/{target}").lstrip("/")
+    there = root / (target if target.startswith("/") else f"{workdir}/{target}").lstrip("/")
     for name in names:
         for found in sorted(source.glob(name.lstrip("/"))):
             if found.is_dir():

@@ -1,7 +1,6 @@
-"""Fakes: each implements an interface of the services, records its calls, and fails if a test says so.
+"""Fakes of the interfaces of the services, which record their calls and raise errors that a test sets.
 
-They do not imitate Aliyun, and the store is the real one: see `recording_store`. Time is a clock that a test
-moves.
+The store is the real one, on fakeredis: see `recording_store`. The sandbox, not a fake, imitates Aliyun.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ BANK = Client(
 
 
 class FakeClock:
-    """Stands still until a test moves it."""
+    """Shows the same time until a test advances it."""
 
     def __init__(self, now: float = NOW) -> None:
         self.time = now
@@ -85,16 +84,16 @@ class FakeClock:
 
 @dataclass
 class FakeCounters:
-    """Records its calls. Every address must wait *wait* seconds for more misses."""
+    """Records its calls. Every IP address must wait *wait* seconds before more misses are allowed."""
 
     wait: int = 0
     level: int = 0
     misses: list[ClientIpQuota] = field(default_factory=list)
-    wrong: int = 0
+    failures: int = 0
     approvals: list[tuple[str, int, str, tuple[ConversionScope, ...]]] = field(default_factory=list)
     scopes: list[ConversionScope] = field(default_factory=list)
     counted: list[bool] = field(default_factory=list)
-    looked_at: list[ConversionScope] = field(default_factory=list)
+    tripped_checks: list[ConversionScope] = field(default_factory=list)
 
     def record_miss(self, address: ClientIpQuota) -> None:
         self.misses.append(address)
@@ -109,10 +108,10 @@ class FakeCounters:
         self.counted.append(is_counted)
 
     def record_tripped(self, guards: Sequence[ConversionScope]) -> None:
-        self.looked_at += guards
+        self.tripped_checks += guards
 
     def record_failure(self) -> None:
-        self.wrong += 1
+        self.failures += 1
 
     def record_approval(
         self, phone_hash: str, wrong: int, address: ClientIpQuota | None, guards: Sequence[ConversionScope]
@@ -125,23 +124,23 @@ class FakeCounters:
 
 @dataclass
 class FakeChallenges:
-    """Issues challenges that a solution `<level>:<id>` solves for any subject."""
+    """Issues challenges. `<level>:<id>` is a solution of each challenge up to that level, for any subject."""
 
     ttl: int = 600
     issued: list[tuple[ChallengeSubject, int]] = field(default_factory=list)
 
-    def issue(self, binding: ChallengeSubject, level: int) -> Mapping[str, object]:
-        self.issued.append((binding, level))
+    def issue(self, subject: ChallengeSubject, level: int) -> Mapping[str, object]:
+        self.issued.append((subject, level))
         return {"algorithm": "fake", "level": level}
 
-    def verify(self, solution: str, binding: ChallengeSubject, level: int) -> str | None:
-        reached, _, name = solution.partition(":")
-        return name if reached.isdecimal() and int(reached) >= level else None
+    def verify(self, solution: str, subject: ChallengeSubject, level: int) -> str | None:
+        solved_level, _, challenge_id = solution.partition(":")
+        return challenge_id if solved_level.isdecimal() and int(solved_level) >= level else None
 
 
 @dataclass
 class FakeSender:
-    """A SmsSender that adds every SMS to *sent* and returns *outcome*; `permit` raises *failure* if set."""
+    """Adds each SMS to *sent* and returns *outcome*. Lookups return *found*; `permit` may raise *failure*."""
 
     outcome: SendResult = field(default_factory=lambda: SendResult(SendStatus.ACCEPTED, route="main"))
     failure: Exception | None = None
@@ -183,7 +182,7 @@ class FakeSender:
 
 @dataclass
 class Harness:
-    """A real VerificationService with fakes, and the fakes."""
+    """A real VerificationService, and the fakes that it uses."""
 
     clock: FakeClock
     events: RecordingEvents
@@ -198,8 +197,8 @@ class Harness:
     pages: HostedPages
 
 
-USUAL = FakeChallenges()
-"""Selects the challenges of the harness."""
+DEFAULT_CHALLENGES = FakeChallenges()
+"""As an argument: let the harness create its own FakeChallenges. None disables challenges."""
 
 
 def harness(
@@ -209,23 +208,26 @@ def harness(
     lists: AccessLists | None = None,
     test_phones: Mapping[str, TestPhone] | None = None,
     keyring: Keyring | None = None,
-    challenges: FakeChallenges | None = USUAL,
+    challenges: FakeChallenges | None = DEFAULT_CHALLENGES,
     store: Any = None,
     phones: PhoneRules | None = None,
     **limits: int,
 ) -> Harness:
-    """Return a service for *clients* (a shop and a bank); *limits* are those of a code."""
-    chosen = clients or (SHOP, BANK)
+    """Return a service for *clients*, by default SHOP and BANK; *limits* are fields of CodeLimits."""
+    clients = clients or (SHOP, BANK)
     clock, events, sender = FakeClock(), RecordingEvents(), FakeSender()
     store = store or RecordingStore(clock)
-    usage_counters, challenges = FakeCounters(), FakeChallenges() if challenges is USUAL else challenges
+    usage_counters, challenges = (
+        FakeCounters(),
+        FakeChallenges() if challenges is DEFAULT_CHALLENGES else challenges,
+    )
     keyring = keyring or Keyring(
         {"k1": b"root secret ".ljust(32, b"1")}, "k1", b"pseudonym key ".ljust(32, b"2")
     )
     service = VerificationService(
         policy=Policy(
             phones=phones or PhoneRules(),
-            purposes=purposes(chosen),
+            purposes=purposes(clients),
             phone_limits=PhoneLimits(),
             code_limits=CodeLimits(**limits),
             sms_per_day=10_000,
@@ -235,7 +237,7 @@ def harness(
             test_phones=test_phones or {},
         ),
         keyring=keyring,
-        signers={client.id: signer(client.id, clock) for client in chosen},
+        signers={client.id: signer(client.id, clock) for client in clients},
         store=store,
         sender=sender,
         counters=usage_counters,
@@ -247,7 +249,7 @@ def harness(
     page_store = RecordingPages(clock)
     pages = HostedPages(
         service=service,
-        clients=Clients(chosen),
+        clients=Clients(clients),
         store=page_store,
         keyring=keyring,
         clock=clock,
@@ -262,7 +264,7 @@ def harness(
         usage_counters,
         challenges,
         keyring,
-        Clients(chosen),
+        Clients(clients),
         service,
         page_store,
         pages,
@@ -270,9 +272,9 @@ def harness(
 
 
 def purposes(clients: Sequence[Client]) -> dict[str, CodeType]:
-    """Return all purposes of *clients*; only a transfer is worth six letters and digits."""
-    named = [purpose for client in clients for purpose in client.purposes]
-    return {name: CodeType.ALNUM if name == "transfer" else CodeType.DIGITS for name in named}
+    """Return the code type of each purpose of *clients*: letters and digits for `transfer`, else digits."""
+    names = [purpose for client in clients for purpose in client.purposes]
+    return {name: CodeType.ALNUM if name == "transfer" else CodeType.DIGITS for name in names}
 
 
 def signer(client: str, clock: FakeClock) -> ProofSigner:

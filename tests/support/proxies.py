@@ -1,4 +1,4 @@
-"""Real proxies with the files of deploy/: nginx, HAProxy and Caddy, each on a free port."""
+"""Runs nginx, HAProxy and Caddy with their configuration files from deploy/, each on a free port."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DEPLOY = ROOT / "deploy"
 
 @dataclass(frozen=True)
 class Proxy:
-    """A running proxy: its *port*, and the certificate that it must show."""
+    """A running proxy: its *port*, and the certificate that it must present."""
 
     port: int
     certificate: Path
@@ -38,7 +38,7 @@ class Proxy:
     def call(
         self, method: str, path: str, body: object = None, *, source: str = "127.0.0.1", **headers: str
     ) -> Answer:
-        """Make one call over TLS, on a connection of its own that comes from *source*."""
+        """Make one call over TLS, on a new connection from the IP address *source*."""
         lines = [("Content-Type", "application/json"), *headers.items()]
         return self.call_with(method, path, json.dumps(body).encode(), lines, source=source)
 
@@ -51,20 +51,20 @@ class Proxy:
         *,
         source: str = "127.0.0.1",
     ) -> Answer:
-        """Make one call with exactly these header *lines*, besides Host and Content-Length."""
+        """Make one call with exactly these header *lines*, in addition to Host and Content-Length."""
         context = ssl.create_default_context(cafile=self.certificate)
         with (
             socket.create_connection(("127.0.0.1", self.port), 30, (source, 0)) as connection,
             context.wrap_socket(connection, server_hostname=NAME) as wrapped,
         ):
-            asked = http.client.HTTPConnection(NAME, timeout=30)
-            asked.sock = wrapped
-            asked.putrequest(method, path, skip_accept_encoding=True)
+            https = http.client.HTTPConnection(NAME, timeout=30)
+            https.sock = wrapped
+            https.putrequest(method, path, skip_accept_encoding=True)
             for name, value in lines:
-                asked.putheader(name, value)
-            asked.putheader("Content-Length", str(len(body)))
-            asked.endheaders(body)
-            response = asked.getresponse()
+                https.putheader(name, value)
+            https.putheader("Content-Length", str(len(body)))
+            https.endheaders(body)
+            response = https.getresponse()
             text = response.read().decode()
             is_json = "json" in (response.getheader("Content-Type") or "")
             return Answer(
@@ -76,10 +76,10 @@ class Proxy:
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind of proxy: its *program*, its file in deploy/, and how that file is tried out.
+class ProxyKind:
+    """A kind of proxy: its *program*, its file in deploy/, and the commands that check and run the file.
 
-    *changes* makes of the file one for a test: text in the file → what stands there instead.
+    *changes* returns the replacements that adapt the file to a test, given its directory and port.
     """
 
     program: str
@@ -118,7 +118,7 @@ def _caddy(command: str, file: Path) -> list[str]:
 
 
 KINDS = {
-    "nginx": Kind(
+    "nginx": ProxyKind(
         "nginx",
         "nginx/otp-service.conf",
         lambda directory, port: {
@@ -129,7 +129,7 @@ KINDS = {
         check=lambda file: _nginx(file, "-t"),
         run=_nginx,
     ),
-    "haproxy": Kind(
+    "haproxy": ProxyKind(
         "haproxy",
         "haproxy/haproxy.cfg",
         lambda directory, port: {
@@ -139,7 +139,7 @@ KINDS = {
         check=lambda file: ["haproxy", "-c", "-f", str(file)],
         run=lambda file: ["haproxy", "-db", "-f", str(file)],
     ),
-    "caddy": Kind(
+    "caddy": ProxyKind(
         "caddy",
         "caddy/Caddyfile",
         lambda directory, port: {
@@ -166,13 +166,13 @@ def make_certificate(directory: Path) -> None:
     (directory / "both.pem").write_text(both)
 
 
-def written(kind: Kind, directory: Path, port: int, instances: Sequence[int]) -> Path:
-    """Write the file of deploy/ into *directory*, with the ports and the certificate of a test."""
+def write_config(kind: ProxyKind, directory: Path, port: int, instances: Sequence[int]) -> Path:
+    """Write the file from deploy/ to *directory*, with the ports and the certificate of a test."""
     text = (DEPLOY / kind.file).read_text("utf-8")
-    places = {
+    replacements = {
         old: f"127.0.0.1:{new}" for old, new in zip(INSTANCES[: kind.instances], instances, strict=False)
     }
-    for old, new in {**places, **kind.changes(directory, port)}.items():
+    for old, new in {**replacements, **kind.changes(directory, port)}.items():
         assert text.count(old) == 1, old
         text = text.replace(old, new)
     file = directory / Path(kind.file).name
@@ -181,24 +181,24 @@ def written(kind: Kind, directory: Path, port: int, instances: Sequence[int]) ->
 
 
 @contextmanager
-def prepared(name: str, instances: Sequence[int]) -> Iterator[tuple[Kind, Path, int]]:
-    """Yield a proxy's file in a directory of its own, with a port to listen at; skip where it is missing."""
+def prepared_proxy(name: str, instances: Sequence[int]) -> Iterator[tuple[ProxyKind, Path, int]]:
+    """Yield a proxy, its configuration file and its port; skip the test if the proxy is not installed."""
     kind = KINDS[name]
     if shutil.which(kind.program) is None:
         skip_or_fail(f"{kind.program} is not installed")
     directory = Path(tempfile.mkdtemp(prefix="otp-proxy-"))
-    directory.chmod(0o755)  # nginx's workers are another user's
+    directory.chmod(0o755)  # nginx's workers run as another user
     try:
         make_certificate(directory)
         port = free_port()
-        yield kind, written(kind, directory, port, instances), port
+        yield kind, write_config(kind, directory, port, instances), port
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def checked(name: str) -> subprocess.CompletedProcess[str]:
-    """Let the proxy itself check its file."""
-    with prepared(name, [free_port(), free_port()]) as (kind, file, _):
+def check_config(name: str) -> subprocess.CompletedProcess[str]:
+    """Let the proxy check its configuration file."""
+    with prepared_proxy(name, [free_port(), free_port()]) as (kind, file, _):
         return subprocess.run(
             kind.check(file), check=False, capture_output=True, text=True, env=_environment(file), timeout=60
         )
@@ -207,7 +207,7 @@ def checked(name: str) -> subprocess.CompletedProcess[str]:
 @contextmanager
 def running_proxy(name: str, instances: Sequence[int]) -> Iterator[Proxy]:
     """Run a proxy in front of the instances on those ports until the block ends."""
-    with prepared(name, instances) as (kind, file, port):
+    with prepared_proxy(name, instances) as (kind, file, port):
         log = file.parent / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(

@@ -1,6 +1,6 @@
 """The real store on fakeredis, for tests of the services and of the web layer.
 
-Its scripts take the time from the clock of the test. It records its calls, and fails where a test says so.
+Its scripts use the clock of the test. It records its calls, and raises errors that a test sets.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ TIME_KEY = "test:time"
 
 @cache
 def script_with_clock(name: str) -> scripts.Script:
-    """Return the script *name*, which reads the time from a key: TIME cannot be set from outside."""
+    """Return the script *name*, changed to read the time from a key, because no command can set TIME."""
     source = scripts.script(name, shebang=False).source
     assert SERVER_TIME in source or "'TIME'" not in source
     return scripts.script_from(
@@ -56,7 +56,7 @@ def script_with_clock(name: str) -> scripts.Script:
 
 
 class ClockRunner(scripts.ScriptRunner):
-    """Runs the scripts at the time that *now* returns, in unix seconds."""
+    """Runs the scripts with the time that *now* returns (unix seconds)."""
 
     def __init__(self, client: fakeredis.FakeRedis, now: Callable[[], float]) -> None:
         super().__init__(client, shebang=False)
@@ -75,23 +75,23 @@ class NoEvents:
     """An EventLogger that drops every event."""
 
     def emit(self, event: str, **facts: object) -> None:
-        """Drop it."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True)
 class Created:
-    """A verification that a call has created, under the phone's key."""
+    """The arguments of a call of `create`."""
 
     phone_key: PhoneKey
     new: NewVerification
 
 
 class RecordingStore(RedisStore):
-    """A RedisStore on a fakeredis server of its own.
+    """A RedisStore on its own fakeredis server.
 
-    Set `failure`, and every method raises it. A method whose name is in `failing` raises StoreUnavailable.
-    A result of the pre-check that requires a challenge takes dozens of SMS: `risk_reasons`, `conversions` and
-    `is_restricted` replace that part of its result. tests/store and tests/crowds use what it really returns.
+    If `failure` is set, every method raises it. A method whose name is in `failing` raises StoreUnavailable.
+    `risk_reasons`, `conversions` and `is_restricted` replace a part of the result of the pre-check, which
+    would otherwise take dozens of SMS. tests/store and tests/crowds cover the real results.
     """
 
     def __init__(self, clock: Clock, *, risk_reasons: tuple[str, ...] = ()) -> None:
@@ -109,28 +109,29 @@ class RecordingStore(RedisStore):
         self.prechecks: list[PrecheckRequest] = []
         self.phone_keys: list[PhoneKey] = []
         self.available: list[int] = []
-        """How much of each budget the last call could use."""
+        """What the last call could use of each budget."""
         self.created: list[Created] = []
         self.released_quotas: list[tuple[str, QuotaReservation]] = []
         self.unlocked: list[str] = []
 
-    # ── what a test finds and arranges ──
+    # ── for tests ──
 
     def verifications(self) -> list[Verification]:
-        """Return those that exist, in the order of their creation."""
-        found = []
-        for one in self.created:
+        """Return the existing verifications in the order of their creation."""
+        existing = []
+        for created in self.created:
+            new = created.new
             with suppress(VerificationNotFound):
-                found.append(super().read(one.phone_key, one.new.client, one.new.verification_hash))
-        return found
+                existing.append(super().read(created.phone_key, new.client, new.verification_hash))
+        return existing
 
     def budget_counts(self) -> list[int]:
         """Return how many SMS each budget has counted."""
         stored = [self.client.get(key) or b"" for key in self.client.scan_iter("otp:budget:*")]
         return [int(value.split()[1]) for value in stored]
 
-    def approve_earlier(self, phone_hash: str) -> None:
-        """Approve a verification of this phone an hour ago, which makes it a known phone."""
+    def make_phone_known(self, phone_hash: str) -> None:
+        """Approve a verification of this phone an hour ago."""
         phone_key, new = PhoneKey(phone_hash, PhoneLimits()), new_verification()
         at = self.clock.now() - 3600
         earlier = RedisStore(self.client, NoEvents(), shebang=False)
@@ -140,12 +141,12 @@ class RecordingStore(RedisStore):
         earlier.attempt(phone_key, CLIENT, new.verification_hash, attempt)
 
     def clear(self) -> None:
-        """Lose everything."""
+        """Delete all keys."""
         self.client.flushall()
 
     # ── calls ──
 
-    def _called(self, method: str) -> None:
+    def _record_call(self, method: str) -> None:
         self.calls.append(method)
         self._fail_if_set(method)
 
@@ -158,8 +159,8 @@ class RecordingStore(RedisStore):
     def precheck(
         self, phone_key: PhoneKey, client: str, attempts: int, request: PrecheckRequest
     ) -> PrecheckResult:
-        self._called("precheck")
-        return self._arranged(phone_key, request, super().precheck(phone_key, client, attempts, request))
+        self._record_call("precheck")
+        return self._override(phone_key, request, super().precheck(phone_key, client, attempts, request))
 
     def precheck_resend(
         self,
@@ -170,13 +171,13 @@ class RecordingStore(RedisStore):
         *,
         opener_only: bool = False,
     ) -> PrecheckResult:
-        self._called("precheck_resend")
+        self._record_call("precheck_resend")
         result = super().precheck_resend(
             phone_key, client, verification_hash, request, opener_only=opener_only
         )
-        return self._arranged(phone_key, request, result)
+        return self._override(phone_key, request, result)
 
-    def _arranged(
+    def _override(
         self, phone_key: PhoneKey, request: PrecheckRequest, result: PrecheckResult
     ) -> PrecheckResult:
         self.prechecks.append(request)
@@ -189,22 +190,22 @@ class RecordingStore(RedisStore):
         return replace(result, is_restricted=True) if self.is_restricted else result
 
     def release_quota(self, phone_hash: str, reservation: QuotaReservation) -> None:
-        self._called("release_quota")
+        self._record_call("release_quota")
         self.released_quotas.append((phone_hash, reservation))
         super().release_quota(phone_hash, reservation)
 
     def begin_idempotent(self, record: IdempotencyRecord) -> IdempotencyCheck:
-        self._called("begin_idempotent")
+        self._record_call("begin_idempotent")
         return super().begin_idempotent(record)
 
     def finish_idempotent(self, record: IdempotencyRecord, result_id: str = "") -> None:
-        self._called("finish_idempotent")
+        self._record_call("finish_idempotent")
         super().finish_idempotent(record, result_id)
 
     def create(
         self, phone_key: PhoneKey, new: NewVerification, budgets: Mapping[Budget, int]
     ) -> Verification:
-        self._called("create")
+        self._record_call("create")
         self.available = list(budgets.values())
         created = super().create(phone_key, new, budgets)
         self.created.append(Created(phone_key, new))
@@ -218,7 +219,7 @@ class RecordingStore(RedisStore):
         ttl: int,
         budgets: Mapping[Budget, int],
     ) -> ResendReservation:
-        self._called("reserve_resend")
+        self._record_call("reserve_resend")
         self.available = list(budgets.values())
         return super().reserve_resend(phone_key, client, verification_hash, ttl, budgets)
 
@@ -230,15 +231,15 @@ class RecordingStore(RedisStore):
         refund: Sequence[Budget],
         ended: IdempotencyRecord | None = None,
     ) -> Verification | None:
-        self._called("record_send_result")
+        self._record_call("record_send_result")
         return super().record_send_result(phone_key, client, record, refund, ended)
 
     def apply_delivery_reports(self, reports: Sequence[DeliveryReport]) -> list[DeliveryUpdate | None]:
-        self._called("apply_delivery_reports")
+        self._record_call("apply_delivery_reports")
         return super().apply_delivery_reports(reports)
 
     def acquire_lookup_lease(self, phone_hash: str, verification_hash: str, call: str) -> bool:
-        self._called("acquire_lookup_lease")
+        self._record_call("acquire_lookup_lease")
         return super().acquire_lookup_lease(phone_hash, verification_hash, call)
 
     def attempt(
@@ -250,27 +251,27 @@ class RecordingStore(RedisStore):
         *,
         opener_only: bool = False,
     ) -> Approval:
-        self._called("attempt")
+        self._record_call("attempt")
         return super().attempt(phone_key, client, verification_hash, attempt, opener_only=opener_only)
 
     def read(
         self, phone_key: PhoneKey, client: str, verification_hash: str, *, opener_only: bool = False
     ) -> Verification:
-        self._called("read")
+        self._record_call("read")
         return super().read(phone_key, client, verification_hash, opener_only=opener_only)
 
     def cancel(
         self, phone_key: PhoneKey, client: str, verification_hash: str, *, opener_only: bool = False
     ) -> None:
-        self._called("cancel")
+        self._record_call("cancel")
         super().cancel(phone_key, client, verification_hash, opener_only=opener_only)
 
     def redeem(self, phone_hash: str, verification_hash: str, ttl: int, call: bytes = b"") -> bool:
-        self._called("redeem")
+        self._record_call("redeem")
         return super().redeem(phone_hash, verification_hash, ttl, call)
 
     def unlock(self, phone_hash: str) -> None:
-        self._called("unlock")
+        self._record_call("unlock")
         self.unlocked.append(phone_hash)
         super().unlock(phone_hash)
 
@@ -283,16 +284,17 @@ class RecordingStore(RedisStore):
         super().mark_unreadable_client_ip()
 
     def check_health(self) -> bool:
-        """Return what the test says: whether a server persists is no question to fakeredis."""
-        self._called("check_health")
+        """Return `persists`, because fakeredis has no persistence to check."""
+        self._record_call("check_health")
         return self.persists
 
 
 class RecordingPages(RedisPages):
-    """RedisPages on a fakeredis server of its own.
+    """RedisPages on its own fakeredis server.
 
-    Set `failure`, and every method raises it; set `full`, and `check_rate` raises it. `before_swap` runs
-    before a page is changed, so that a test can change it at the same time.
+    If `failure` is set, every method raises it; if `rate_error` is set, `check_rate` raises it. *rate_checks*
+    are the arguments of the successful calls of `check_rate`. `before_swap` runs before a page is changed, so
+    that a test can simulate a concurrent change.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -301,26 +303,26 @@ class RecordingPages(RedisPages):
         redis.scripts = ClockRunner(self.client, clock.now)
         super().__init__(redis)
         self.failure: Exception | None = None
-        self.full: Exception | None = None
-        self.admitted: list[tuple[PageEvent, str, PageQuota, str]] = []
+        self.rate_error: Exception | None = None
+        self.rate_checks: list[tuple[PageEvent, str, PageQuota, str]] = []
         self.before_swap: Callable[[], None] = lambda: None
 
     def stored(self) -> dict[str, StoredPage]:
-        """Return all pages by their hashes."""
-        found = {}
+        """Return all pages by hash."""
+        pages = {}
         for key in self.client.keys(keys.page("*")):
             page_hash = key.decode().partition("{")[2].removesuffix("}")
             if page := super().load(page_hash):
-                found[page_hash] = page
-        return found
+                pages[page_hash] = page
+        return pages
 
     def replace(self, page_hash: str, encrypted: bytes) -> None:
-        """Store something else as a page."""
+        """Overwrite a page with other bytes."""
         self.client.delete(keys.page(page_hash))
         super().create(page_hash, encrypted, 600)
 
     def ttls(self) -> list[int]:
-        """Return the seconds for which each page is stored."""
+        """Return the remaining lifetime of each page in seconds."""
         return [self.client.ttl(key) for key in self.client.keys(keys.page("*"))]
 
     def _fail_if_set(self) -> None:
@@ -329,10 +331,10 @@ class RecordingPages(RedisPages):
 
     def check_rate(self, event: PageEvent, client: str, quota: PageQuota, ip_hash: str) -> None:
         self._fail_if_set()
-        if self.full is not None:
-            raise self.full
+        if self.rate_error is not None:
+            raise self.rate_error
         super().check_rate(event, client, quota, ip_hash)
-        self.admitted.append((event, client, quota, ip_hash))
+        self.rate_checks.append((event, client, quota, ip_hash))
 
     def create(self, page_hash: str, encrypted: bytes, ttl: int) -> None:
         self._fail_if_set()

@@ -1,4 +1,4 @@
-"""A scripted OTP service: a real HTTP server that answers as a test tells it to and records what it got."""
+"""A scripted OTP service: a real HTTP server that sends the given responses and records the requests."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from pathlib import Path
 from typing import Any
 
 Answer = Callable[["Handler"], None]
+"""Responds to one request, or deliberately does not."""
 
 
 @dataclass
 class Call:
-    """One request as it arrived."""
+    """One received request."""
 
     path: str
     headers: dict[str, str]
     body: bytes
     peer: int = 0
-    """The port of the other side, which tells connections apart."""
+    """The port of the client, which identifies the connection."""
 
     @property
     def json(self) -> Any:
@@ -35,8 +36,8 @@ class Call:
 
 
 @dataclass
-class Scripted:
-    """The server: *answers* still to give, in order, or one for *always*, and the *calls* that came."""
+class ScriptedService:
+    """The server and its received *calls*. Each gets the next of *answers*, or *always* if that is set."""
 
     scheme: str = "http"
     port: int = 0
@@ -45,21 +46,22 @@ class Scripted:
     calls: list[Call] = field(default_factory=list)
     gets: int = 0
     """The number of GET requests. A client that followed a redirect would send one."""
-    ended: threading.Event = field(default_factory=threading.Event)
+    stopped: threading.Event = field(default_factory=threading.Event)
 
     @property
     def url(self) -> str:
         return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def will(self, *answers: Answer) -> None:
+        """Add *answers* for the next calls."""
         self.answers.extend(answers)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Records the request, then plays the next answer."""
+    """Records the request, then uses the next answer."""
 
     protocol_version = "HTTP/1.1"
-    script: Scripted
+    script: ScriptedService
 
     call: Call
 
@@ -75,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
         answer(self)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def says(status: int, body: object = None, **headers: str) -> Answer:
@@ -95,7 +97,7 @@ def says(status: int, body: object = None, **headers: str) -> Answer:
 
 
 def redeems(handler: Handler) -> None:
-    """Answer a redeem as the service does: with what the proof says, and the id of the call."""
+    """Answer a redeem call as the service does: with the claims of the proof and the request id."""
     payload = handler.call.json["proof"].partition(".")[0]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     body = {
@@ -131,24 +133,24 @@ def problem(status: int, code: str, **members: object) -> Answer:
 
 def hangs(handler: Handler) -> None:
     """Never answer."""
-    handler.script.ended.wait(5)
+    handler.script.stopped.wait(5)
     handler.close_connection = True
 
 
 def resets(handler: Handler) -> None:
-    """Tear the connection down instead of answering."""
+    """Reset the connection instead of answering."""
     handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     closes(handler)
 
 
 def closes(handler: Handler) -> None:
-    """End the connection instead of answering."""
+    """Close the connection instead of answering."""
     handler.close_connection = True
     handler.connection.close()
 
 
 def breaks_off(handler: Handler) -> None:
-    """Promise a body and send the beginning of it."""
+    """Announce a body, send its beginning, and close the connection."""
     handler.send_response(200)
     handler.send_header("Content-Length", "100")
     handler.end_headers()
@@ -163,11 +165,11 @@ def chatters(handler: Handler) -> None:
 
 
 @contextmanager
-def serving(certificate: Path | None = None, key: Path | None = None) -> Iterator[Scripted]:
-    """Run a scripted service until the block ends; with a *certificate* over TLS."""
-    script = Scripted(scheme="https" if certificate else "http")
-    bound = type("BoundHandler", (Handler,), {"script": script})
-    with ThreadingHTTPServer(("127.0.0.1", 0), bound) as server:
+def serving(certificate: Path | None = None, key: Path | None = None) -> Iterator[ScriptedService]:
+    """Run a scripted service until the block ends; with a *certificate*, it uses TLS."""
+    script = ScriptedService(scheme="https" if certificate else "http")
+    handler = type("BoundHandler", (Handler,), {"script": script})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         script.port = server.server_port
         if certificate:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -178,6 +180,6 @@ def serving(certificate: Path | None = None, key: Path | None = None) -> Iterato
         try:
             yield script
         finally:
-            script.ended.set()
+            script.stopped.set()
             server.shutdown()
             thread.join()

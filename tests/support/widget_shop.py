@@ -1,4 +1,4 @@
-"""A shop whose pages carry the widget: on another origin, with a strict policy, before the real service."""
+"""A shop whose pages contain the widget, on another origin than the service and with a strict CSP."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ otp-verify:not(:defined) { display: block; min-height: 15rem; }
 
 @dataclass
 class Shop:
-    """The pages, what was posted to them, and the service behind the widget."""
+    """The pages, the forms that were *posted* to them, and the service that the widget calls."""
 
     service: Deployment
     url: str
@@ -74,7 +74,7 @@ class Shop:
 
 
 class Widget:
-    """The widget on a page, in the words of a test."""
+    """A page object for the widget."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -93,29 +93,29 @@ class Widget:
 
     @property
     def hint(self) -> Locator:
-        """What stands below the field that is asked for."""
+        """The text below the visible field."""
         return self.host.locator("form:not([inert]) .hint")
 
     @property
     def done(self) -> Locator:
         return self.host.locator("form:not([inert]) > [part~=done]")
 
-    def begin_anew(self) -> None:
-        """Reset the widget as its form does: it asks for a number, and nothing is kept."""
+    def reset(self) -> None:
+        """Reset the widget as a reset of its form does."""
         self.host.evaluate("element => element.formResetCallback()")
 
     def send(self, phone: str) -> None:
-        """Ask for a code as a person would; it is on its way when this returns."""
+        """Request a code as a user does, and wait until the widget asks for it."""
         self.phone.fill(phone)
         self.part("send").click()
         self.code.wait_for()
 
     def proof(self) -> str:
-        """Return what the form would send."""
+        """Return the proof that the form would submit, or an empty string."""
         return str(self.page.evaluate("new FormData(document.getElementById('order')).get('proof') ?? ''"))
 
 
-def policy(service_url: str) -> str:
+def content_security_policy(service_url: str) -> str:
     return f"default-src 'self' {service_url}; img-src data:; object-src 'none'; base-uri 'none'"
 
 
@@ -154,35 +154,37 @@ def open_shop(directory: Path, change: Callable[[str], str] = lambda text: text)
         url = f"http://127.0.0.1:{server.server_port}"
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
 
-        def with_pages(text: str) -> str:
+        def with_shop(text: str) -> str:
             key = f'publishable_key = "{PUBLISHABLE_KEY}"\norigins = ["{url}"]\n'
             text = text.replace("[clients.shop]\n", f"[clients.shop]\n{key}")
             # A starting browser slows down the whole machine, which must not look like a failure of Redis.
             text = text.replace("[redis]\n", "[redis]\nread_timeout = 5.0\n")
             text = text.replace("[purposes.signup]\n", '[purposes.signup]\ncode_type = "alnum6"\n')
-            return change(text + ROOMY)
+            return change(text + GENEROUS_IP_LIMITS)
 
         try:
             with (
                 running(redis_binary()) as redis,
-                running_service(redis, directory, change=with_pages, sandbox_config=unhurried) as service,
+                running_service(
+                    redis, directory, change=with_shop, sandbox_config=without_flow_control
+                ) as service,
             ):
-                headers["Content-Security-Policy"] = policy(service.url)
+                headers["Content-Security-Policy"] = content_security_policy(service.url)
                 yield Shop(service, url, pages, posted)
         finally:
             server.shutdown()
 
 
-def unhurried(config: SandboxConfig, _: int) -> SandboxConfig:
-    """Let the provider send as often as it is asked to; its flow control has a magic number."""
+def without_flow_control(config: SandboxConfig, _: int) -> SandboxConfig:
+    """Disable the flow control of the sandbox; tests of it use a magic number."""
     return replace(config, flow_limits=())
 
 
-ROOMY = """
+GENEROUS_IP_LIMITS = """
 [ip_limits]
 sends_per_hour = 10000
 sends_per_day = 10000
 phones_per_day = 10000
 misses_per_10_minutes = 100000
 """
-"""All tests of a file come from one address."""
+"""All tests of a file use the same IP address."""

@@ -374,7 +374,7 @@ def test_return_url_that_is_not_listed_is_refused(web_app: WebApp) -> None:
 
 
 def test_too_many_pages_are_refused_with_the_time_to_wait(web_app: WebApp) -> None:
-    web_app.harness.page_store.full = LimitReached(42, "client_pages_per_10_minutes")
+    web_app.harness.page_store.rate_error = LimitReached(42, "client_pages_per_10_minutes")
     answer = web_app.post("/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL})
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "42")
@@ -383,7 +383,7 @@ def test_too_many_pages_are_refused_with_the_time_to_wait(web_app: WebApp) -> No
 def test_page_is_made_for_a_visitors_address(web_app: WebApp) -> None:
     make(web_app, client_ip="203.0.113.7")
     make(web_app)
-    addresses = [address for *_, address in web_app.harness.page_store.admitted]
+    addresses = [address for *_, address in web_app.harness.page_store.rate_checks]
 
     assert len(addresses[0]) == 16
     assert addresses[1] == ""
@@ -401,7 +401,7 @@ def test_address_of_a_visitor_is_one_address(web_app: WebApp, client_ip: object)
 
 def test_visitor_beyond_the_quota_must_wait(web_app: WebApp, visitor: Visitor) -> None:
     visitor.open()
-    web_app.harness.page_store.full = LimitReached(42, "address_pages_per_10_minutes")
+    web_app.harness.page_store.rate_error = LimitReached(42, "address_pages_per_10_minutes")
     page = visitor.send("phone", phone=PHONE)
     (event,) = [
         facts for facts in web_app.harness.events.of("http_request") if facts["endpoint"] == "hosted_form"

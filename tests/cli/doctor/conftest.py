@@ -19,11 +19,11 @@ PHONE = "+8613800138000"
 
 @dataclass
 class DoctorRun:
-    """A configuration, and the commands that read it."""
+    """Runs commands with one configuration file, and collects their output."""
 
     path: Path
     sandbox: SandboxServer
-    texts: list[str]
+    outputs: list[str]
 
     def change(self, old: str, new: str) -> None:
         text = self.path.read_text(encoding="utf-8")
@@ -31,10 +31,10 @@ class DoctorRun:
         self.path.write_text(text.replace(old, new), encoding="utf-8")
 
     def run(self, *arguments: str, input: str | None = None) -> Result:  # noqa: A002 - click's own word
-        done = CliRunner().invoke(main, [*arguments, "--config", str(self.path)], input=input)
-        echoed = (input or "").strip()  # typed input is echoed only at the prompt
-        self.texts.append(done.output.replace(f"Phone: {echoed}", "Phone:", 1) if echoed else done.output)
-        return done
+        result = CliRunner().invoke(main, [*arguments, "--config", str(self.path)], input=input)
+        typed = (input or "").strip()  # may only be echoed at the prompt
+        self.outputs.append(result.output.replace(f"Phone: {typed}", "Phone:", 1) if typed else result.output)
+        return result
 
 
 @pytest.fixture
@@ -45,28 +45,28 @@ def sandbox_config() -> SandboxConfig:
 @pytest.fixture
 def doctor_run(redis_server: Server, sandbox_config: SandboxConfig, tmp_path: Path) -> Iterator[DoctorRun]:
     """A valid configuration with the sandbox as provider; secrets must never be printed."""
-    made = make_secrets()
+    config_secrets = make_secrets()
     path = tmp_path / "config.toml"
     with start_sandbox(sandbox_config) as sandbox:
-        path.write_text(config_text(redis_server.url, sandbox.url, 8080, made), encoding="utf-8")
-        opened = DoctorRun(path, sandbox, [])
-        yield opened
-    printed = "".join(opened.texts)
-    hidden = ["testSecret", made.root, made.pseudonym_key, made.proof_key, made.secret_key, PHONE[3:]]
-    assert [secret for secret in hidden if secret in printed] == []
+        path.write_text(config_text(redis_server.url, sandbox.url, 8080, config_secrets), encoding="utf-8")
+        doctor_run = DoctorRun(path, sandbox, [])
+        yield doctor_run
+    output = "".join(doctor_run.outputs)
+    hidden = ["testSecret", *vars(config_secrets).values(), PHONE[3:]]
+    assert [secret for secret in hidden if secret in output] == []
 
 
 @pytest.fixture
 def closing() -> Iterator[Callable[[Any], Any]]:
-    """Closes what a test opens."""
-    opened: list[Any] = []
+    """Registers objects to close after the test, and returns them."""
+    registered: list[Any] = []
 
-    def keep(thing: Any) -> Any:
-        opened.append(thing)
+    def register(thing: Any) -> Any:
+        registered.append(thing)
         return thing
 
-    yield keep
-    for thing in opened:
+    yield register
+    for thing in registered:
         thing.close()
 
 

@@ -127,7 +127,7 @@ def test_wrong_secret_and_unknown_key_show_only_the_first_letters(doctor_run: Do
 
     (seen,) = bad(found(doctor_run), "access key")
     assert seen.startswith("unkn… is rejected: The access key does not exist.")
-    assert "unknownId" not in doctor_run.texts[-1]
+    assert "unknownId" not in doctor_run.outputs[-1]
 
 
 def test_each_of_two_access_keys_is_checked(doctor_run: DoctorRun) -> None:

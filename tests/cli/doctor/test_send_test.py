@@ -130,5 +130,5 @@ def test_phone_comes_from_standard_input_never_from_an_argument(doctor_run: Doct
 
     assert done.returncode == 0, done.stderr
     assert len(inbox(doctor_run)) == 1
-    doctor_run.texts.append(done.stdout + done.stderr)
+    doctor_run.outputs.append(done.stdout + done.stderr)
     assert CliRunner().invoke(main, ["send-test", PHONE]).exit_code == 2
