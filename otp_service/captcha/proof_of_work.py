@@ -61,7 +61,7 @@ class ProofOfWork:
         self.ttl = ttl + CLOCK_SLACK
         """See `interfaces.ChallengeProvider.ttl`; a challenge that would be valid for longer is rejected."""
 
-    def issue(self, binding: ChallengeSubject, level: int) -> Mapping[str, object]:
+    def issue(self, subject: ChallengeSubject, level: int) -> Mapping[str, object]:
         """See `interfaces.ChallengeProvider.issue`."""
         key = self._keyring.active.risk
         made = altcha.create_challenge(
@@ -70,7 +70,7 @@ class ProofOfWork:
                 max_number=COSTS[level],
                 hmac_key=key,
                 expires=datetime.fromtimestamp(int(self._clock.now()) + self._ttl, UTC),
-                params={"level": str(level), "for": _bound(key, binding)},
+                params={"level": str(level), "for": _bound(key, subject)},
             )
         )
         return {
@@ -81,21 +81,21 @@ class ProofOfWork:
             "signature": made.signature,
         }
 
-    def verify(self, solution: str, binding: ChallengeSubject, level: int) -> str | None:
+    def verify(self, solution: str, subject: ChallengeSubject, level: int) -> str | None:
         """See `interfaces.ChallengeProvider.verify`."""
         read = _read(solution)
         if read is None:
             return None
         for key in self._keys():
             if _is_signed(read, key):
-                return read.challenge if self._fits(read.salt, key, binding, level) else None
+                return read.challenge if self._fits(read.salt, key, subject, level) else None
         return None
 
     def _keys(self) -> Iterator[bytes]:
         return (sub_keys.risk for sub_keys in self._keyring.by_kid.values())
 
-    def _fits(self, salt: str, key: bytes, binding: ChallengeSubject, level: int) -> bool:
-        """Return whether a challenge that we issued is for *binding*, hard enough and not expired.
+    def _fits(self, salt: str, key: bytes, subject: ChallengeSubject, level: int) -> bool:
+        """Return whether a challenge that we issued is for *subject*, hard enough and not expired.
 
         A challenge that was issued with a longer `ttl` is rejected: it could be used again after the store
         has forgotten its id.
@@ -107,7 +107,7 @@ class ProofOfWork:
             is_enough = int(reached) >= level
         except (KeyError, ValueError):
             return False
-        return in_time and is_enough and hmac.compare_digest(bound, _bound(key, binding))
+        return in_time and is_enough and hmac.compare_digest(bound, _bound(key, subject))
 
 
 def _is_signed(read: _Solution, key: bytes) -> bool:
@@ -118,9 +118,9 @@ def _is_signed(read: _Solution, key: bytes) -> bool:
     return hmac.compare_digest(signature, read.signature) and is_right
 
 
-def _bound(key: bytes, binding: ChallengeSubject) -> str:
-    """Return a MAC of *binding*, which reveals nothing about it."""
-    fields = (b"risk", binding.client.encode(), binding.phone_hash.encode())
+def _bound(key: bytes, subject: ChallengeSubject) -> str:
+    """Return a MAC of *subject*, which reveals nothing about it."""
+    fields = (b"risk", subject.client.encode(), subject.phone_hash.encode())
     return hmac_fields(key, fields)[:_MAC_BYTES].hex()
 
 

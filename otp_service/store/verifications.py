@@ -62,11 +62,11 @@ class RedisStore:
     # ── pre-check ──
 
     def precheck(
-        self, phone_key: PhoneKey, client: str, attempts: int, request: PrecheckRequest
+        self, phone_key: PhoneKey, client: str, max_attempts: int, request: PrecheckRequest
     ) -> PrecheckResult:
         """See `interfaces.Store.precheck`."""
         head = encoding.limits(phone_key.limits), encoding.requester(phone_key)
-        call = Call("precheck", [keys.phone_state(phone_key.phone_hash)], [*head, client, attempts])
+        call = Call("precheck", [keys.phone_state(phone_key.phone_hash)], [*head, client, max_attempts])
         return precheck.run_precheck(self.redis.run_scripts, phone_key.phone_hash, call, request)
 
     def precheck_resend(
@@ -141,7 +141,7 @@ class RedisStore:
     ) -> tuple[list[Any], int]:
         """Reserve a send of the phone and take one SMS from every budget; all or nothing.
 
-        Returns the reply of *phone_call*, and what the fullest budget has left.
+        Returns the reply of *phone_call*, and the least that a budget has left.
         """
         result = self.redis.run_durable([phone_call, *_takes(budgets)])
         reply, taken = result.replies[0], decoding.budget_result(result.replies[1:], tuple(budgets))
@@ -174,12 +174,12 @@ class RedisStore:
         client: str,
         record: SendResultRecord,
         refund: Sequence[Budget],
-        ended: IdempotencyRecord | None = None,
+        finished: IdempotencyRecord | None = None,
     ) -> Verification | None:
         """See `interfaces.Store.record_send_result`."""
         refunds = _refunds(refund, encoding.day(record.taken_at))
-        ends = [precheck.finish_idempotent_call(ended, ended.result_id)] if ended else []
-        reply, *_ = self.redis.run_scripts([_record_result_call(phone_key, record), *refunds, *ends])
+        finish = [precheck.finish_idempotent_call(finished, finished.result_id)] if finished else []
+        reply, *_ = self.redis.run_scripts([_record_result_call(phone_key, record), *refunds, *finish])
         decoding.raise_if_rejected(reply)
         if reply[0] == b"gone":
             return None
@@ -259,11 +259,11 @@ class RedisStore:
         self.redis.run_commands([("SET", keys.unreadable_ip(), b"1", "EX", WARNING_TTL)])
 
     def met_unreadable_ip(self) -> bool:
-        """Return whether a trusted proxy lately wrote no IP address."""
+        """Return whether a trusted proxy recently wrote something other than an IP address."""
         return bool(self.redis.run_commands([("EXISTS", keys.unreadable_ip())])[0])
 
     def clients_without_ip(self, clients: Iterable[str]) -> set[str]:
-        """Return those of *clients* that lately sent no client IP."""
+        """Return those of *clients* that recently requested an SMS without the end user's IP address."""
         names = list(clients)
         marked = self.redis.run_commands([("EXISTS", keys.missing_client_ip(name)) for name in names])
         return {name for name, mark in zip(names, marked, strict=True) if mark}

@@ -484,7 +484,7 @@ MUTANTS = (
         "R18",
         "a challenge for one phone is valid for another",
         "captcha/proof_of_work.py",
-        "in_time and is_enough and hmac.compare_digest(bound, _bound(key, binding))",
+        "in_time and is_enough and hmac.compare_digest(bound, _bound(key, subject))",
         "in_time and is_enough",
         "tests/captcha/test_proof_of_work.py",
     ),
