@@ -58,7 +58,7 @@ class ConversionStats:
     *level* is 0 below the threshold. For a narrow scope, level 1 requires risk challenges and level 2 blocks
     SMS; *is_suspect* requires challenges while a broad scope is above level 0. For a broad scope, levels 1
     and 2 make the narrow scopes stricter and level 3 requires challenges for all requests. *state* is the
-    state of a narrow scope that its broad scopes already know.
+    state of a narrow scope that was last reported to its broad scopes.
     """
 
     kind: str
@@ -102,7 +102,7 @@ class PrecheckResult:
     """Result of the pre-check: whether an SMS may be sent now, and whether the phone is known.
 
     *is_trusted*: the caller's IP address verified this phone recently, or a server recognizes the device.
-    *now* (unix seconds, of the store's clock), *purpose* and *last_send* are those of a verification.
+    *now* (unix seconds, of the store's clock), *purpose* and *last_send* are set only for a resend.
     *is_restricted*: after many consecutive failures the phone gets one attempt a day, after a risk challenge.
     *rejection* is the error that forbids an SMS now; of several, the one with the longest wait.
     *risk_reasons* name what requires a risk challenge. *challenge_accepted*: the solution was not used

@@ -126,7 +126,7 @@ class RiskAssessor:
         if alarm:
             reasons.append("service_wrong_codes")
         if precheck.solution_level and not result.challenge_accepted:
-            # The address was admitted for a solution that turned out to be used up.
+            # The pre-check admitted the IP address because of a solution that had already been used.
             reasons.append("risk_solution_used")
         required = max(alarm, 1) if reasons else 0
         shown = precheck.solution_level if result.challenge_accepted else 0

@@ -1,4 +1,4 @@
-"""The minimal ACL rules with which this service works in Redis."""
+"""The minimal ACL rules that this service needs in Redis."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from otp_service.store import keys
 USER = "otp_service"
 
 SCRIPT_COMMANDS = ("del", "exists", "get", "set", "time")
-"""What the scripts call. Redis checks it against the permissions of the caller."""
+"""The commands that the scripts call. Redis checks them against the permissions of the caller."""
 
 CALL_COMMANDS = ("eval", "evalsha", "exists", "get", "info", "scan", "set", "unlink", "wait")
 
 ROUTING_COMMANDS = ("asking", "cluster|slots", "select")
-"""What finds the server in a cluster, and selects a database."""
+"""The commands that find the server in a cluster and select a database."""
 
 SERVER_COMMANDS = tuple(sorted({*SCRIPT_COMMANDS, *CALL_COMMANDS, *ROUTING_COMMANDS}))
 

@@ -35,7 +35,7 @@ _GLOB = re.compile(r"[*?\[\]\\^-]")
 
 @dataclass(frozen=True, slots=True)
 class LimitStatus:
-    """What the next call meets: *limit* rejects a verification for *wait* seconds; empty if none does."""
+    """What the next call would meet: the *limit*, if any, that rejects it for *wait* seconds."""
 
     is_restricted: bool
     is_locked: bool
@@ -98,8 +98,8 @@ class PhoneUsage:
 class IpUsage:
     """The counts of an IP address: unverified SMS and their phones, verified phones, misses.
 
-    *challenge_limit* is the limit for which the next SMS takes a risk challenge. *limit* is the one that
-    rejects it for *wait* seconds. Empty if there is none.
+    *challenge_limit* is the limit that requires a risk challenge for the next SMS. *limit* is the limit that
+    rejects it for *wait* seconds. Both are empty if there is none.
     """
 
     sends_in_hour: int
@@ -114,7 +114,7 @@ class IpUsage:
 
 @dataclass(frozen=True, slots=True)
 class ErasureResult:
-    """How many *keys* of a phone were erased, and from how many *ip_logs* its entries."""
+    """How many *keys* of a phone were erased, and from how many *ip_logs* its entries were removed."""
 
     keys: int
     ip_logs: int
@@ -146,7 +146,7 @@ class AdminStore:
     def phone_usage(
         self, phone_hash: str, limits: PhoneLimits, attempts: int, *, client: str = ""
     ) -> PhoneUsage:
-        """Return the counts of a phone, judged by *limits* for a verification of *attempts*.
+        """Return the counts of a phone, judged by *limits* for a new verification with this many *attempts*.
 
         In restricted mode each client may have a verification a day: *client* says which client asks.
         """
@@ -189,7 +189,7 @@ class AdminStore:
         self._run(Call("phone_clear", [keys.phone_state(phone_hash)], []))
 
     def erase_phone(self, phone_hash: str) -> ErasureResult:
-        """Erase everything that is stored about a phone when this begins.
+        """Erase everything that is stored about a phone at the time of the call.
 
         A request that arrives meanwhile may store new data. All keys of Redis are scanned, in small steps.
         """
@@ -218,7 +218,7 @@ class AdminStore:
         )
 
     def clear_ip(self, ip_hash: str) -> None:
-        """Erase the sends and misses of an IP address. Its approvals stay and go on raising its limits."""
+        """Erase the sends and misses of an IP address. Its approvals stay and still raise its limits."""
         self._run(Call("ip_clear", [keys.ip_log(ip_hash), keys.ip_misses(ip_hash)], []))
 
     # ── the whole service ──
@@ -245,7 +245,7 @@ class AdminStore:
         return reply[1:]
 
     def _named(self, start: str) -> Iterator[bytes]:
-        """Yield all keys that begin with *start*; one may come twice."""
+        """Yield all keys that begin with *start*; a key may be repeated."""
         pattern = _GLOB.sub(r"\\\g<0>", start) + "*"
         with self._redis.round_trip() as backend:
             nodes = backend.primaries()

@@ -1,7 +1,7 @@
 """Runs commands on one Redis server, or on the primary that Sentinels name.
 
-A command is sent once. A script that ran twice has counted twice, so a lost reply is an error and nothing is
-sent again.
+A command is sent only once, because a script that ran twice would count twice. So a lost reply is an error,
+and nothing is sent again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ReplicationWait:
 class PipelineResult:
     """The *replies* to a pipeline, in order; a refused command's reply is its error.
 
-    *replicated* is False when fewer replicas than asked for acknowledged the writes in time.
+    *replicated* is False if fewer replicas than required acknowledged the writes in time.
     """
 
     replies: list[Any]
@@ -54,7 +54,7 @@ class RedisBackend(Protocol):
     is_cluster: bool
 
     def execute(self, commands: Sequence[Command], wait: ReplicationWait | None = None) -> PipelineResult:
-        """Send each command once, in one pipeline to every server that owns a key of them.
+        """Send each command once, in one pipeline for each server that owns some of their keys.
 
         With *wait*, each of these servers also waits for its replicas.
 
@@ -67,7 +67,7 @@ class RedisBackend(Protocol):
         """Return every server that takes writes, as known now to Sentinels or the cluster.
 
         Raises:
-            redis.RedisError: this cannot be found out, or some keys have no such server.
+            redis.RedisError: the servers cannot be determined, or some keys have no such server.
         """
         ...
 
@@ -99,7 +99,7 @@ class RedisNode:
             pipeline.execute_command(*command)  # type: ignore[no-untyped-call]
         result = pipeline_result(pipeline.execute(raise_on_error=False), wait)
         if any(isinstance(reply, ReadOnlyError) for reply in result.replies):
-            # The server has become a replica: its host name may lead to another server by now.
+            # The server has become a replica: its host name may now resolve to another server.
             self.client.connection_pool.disconnect(inuse_connections=False)
         return result
 
@@ -130,7 +130,7 @@ class MasterFinder(Sentinel):
         """Return the address of the master, from the first Sentinel that knows it.
 
         Raises:
-            MasterNotFoundError: none does; its cause is an error if no Sentinel answered.
+            MasterNotFoundError: none knows it; its cause is an error if no Sentinel answered.
         """
         failure: redis.RedisError | None = None
         has_answered = False
@@ -147,7 +147,7 @@ class MasterFinder(Sentinel):
         raise MasterNotFoundError from (None if has_answered else failure)
 
     def ask_another_first(self) -> None:
-        """Move the first Sentinel to the end of the list: it may be cut off itself."""
+        """Move the first Sentinel to the end of the list: it may itself be cut off."""
         first, *rest = self.sentinels
         self.sentinels = [*rest, first]
 
@@ -155,8 +155,8 @@ class MasterFinder(Sentinel):
 class SentinelNode(RedisNode):
     """The master of a *client* made by `Sentinel.master_for`. Implements `RedisBackend`.
 
-    redis-py asks the Sentinels at every new connection. After a sign of a failover they are asked before the
-    next call too; if the master has changed, redis-py closes the idle connections to the former one.
+    redis-py asks the Sentinels for every new connection. After a sign of a failover, it also asks them before
+    the next call; if the master has changed, it closes the idle connections to the old one.
     """
 
     def __init__(self, client: redis.Redis) -> None:
@@ -204,7 +204,7 @@ class SentinelNode(RedisNode):
 
 
 def backend_of(given: redis.Redis | RedisBackend) -> RedisBackend:
-    """Return *given*, or the backend of the one server that it is the client of."""
+    """Return *given* if it is a backend, or else the backend of the one server that it connects to."""
     return RedisNode(given) if isinstance(given, redis.Redis) else given
 
 

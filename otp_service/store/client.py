@@ -1,7 +1,7 @@
 """Connects to Redis with redis-py: makes clients and backends from URLs and from existing clients.
 
-redis-py by default sends a command up to ten times when its reply is lost. Here a command is sent once or
-refused, and its reply is waited for no longer than the read time-out.
+By default, redis-py sends a command up to ten times if its reply is lost. Here a command is sent at most
+once, and its complete reply must arrive within the read timeout.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ from otp_service.store.cluster import ClusterBackend
 from otp_service.store.url import BadRedisUrl, Endpoint, Kind, RedisUrl, parse
 
 ExistingClient = redis.Redis
-"""A client of an application whose server can be used."""
+"""An application's client, whose server this service can use."""
 
 _Parser: Any = DefaultParser
 _Mixin: Any = object
 """The base of classes that are mixed into redis-py's connections."""
 
 _BORROWED = ("host", "port", "path", "db", "username", "password", "credential_provider")
-"""What is taken from an existing client, besides its TLS options."""
+"""The options that are taken from an existing client, besides its TLS options."""
 
 
 @dataclass(frozen=True, slots=True)
 class RedisOptions:
-    """Applies to every connection. Time-outs in seconds; *pool_size* connections to each server.
+    """Options of every connection. Timeouts in seconds; *pool_size* is the maximum for each server.
 
-    *password_file* takes the place of the password in the URL. *sentinel_username* is the user at Sentinels.
+    *password_file* replaces the password in the URL. *sentinel_username* is the user name at Sentinels.
     """
 
     pool_size: int = 256
@@ -60,7 +60,7 @@ class RedisOptions:
 
 
 class FileCredentials(CredentialProvider):
-    """Reads the password from a file at every connect, so that it can be changed without a restart."""
+    """Reads the password from a file for every connection, so that it can change without a restart."""
 
     def __init__(self, username: str, file: Path) -> None:
         self._username = username
@@ -75,7 +75,7 @@ class FileCredentials(CredentialProvider):
         try:
             password = self._file.read_text(encoding="utf-8-sig").strip()
         except (OSError, ValueError):
-            raise redis.AuthenticationError("the file of the password cannot be read") from None
+            raise redis.AuthenticationError("the password file cannot be read") from None
         return (self._username, password) if self._username else (password,)
 
 
@@ -85,12 +85,12 @@ class FileCredentials(CredentialProvider):
 class _DeadlineParser(_Parser):  # type: ignore[misc]
     """Reads until the deadline of its connection.
 
-    A socket's time-out starts anew with every piece of a reply, so a server that sends one byte at a time
-    could hold a call for as long as it likes.
+    A socket timeout restarts with every piece of a reply, so a server that sends one byte at a time could
+    block a call indefinitely.
     """
 
     def on_connect(self, connection: Any, **options: Any) -> None:
-        """Start to read from a newly connected *connection*."""
+        """Start reading from a newly connected *connection*."""
         super().on_connect(connection, **options)
         self.connection = weakref.proxy(connection)
 
@@ -107,7 +107,7 @@ class _DeadlineParser(_Parser):  # type: ignore[misc]
 
 
 class _DeadlineConnection(_Mixin):  # type: ignore[misc]
-    """Waits for replies no longer than its time-out, counted from the last send."""
+    """Waits for replies no longer than its timeout, counted from the last send."""
 
     def __init__(self, **options: Any) -> None:
         self.has_sent = False
@@ -121,10 +121,10 @@ class _DeadlineConnection(_Mixin):  # type: ignore[misc]
         self.deadline = time.monotonic() + (self.socket_timeout or 0)
 
     def can_read(self, timeout: float = 0) -> bool:
-        """Return whether something is left to read, for which the pool replaces the connection.
+        """Return whether unread data is left; the pool then replaces the connection.
 
-        Before the first command that is no old reply: it is a TLS session ticket, or an error with which the
-        server refuses the connection and which is then read as the first reply.
+        Before the first command, such data is not an old reply, so it does not count. It is a TLS session
+        ticket, or an error with which the server refuses the connection and which the first command reads.
         """
         return self.has_sent and bool(super().can_read(timeout))
 
@@ -139,7 +139,7 @@ class _DeadlineConnection(_Mixin):  # type: ignore[misc]
 
 
 class _OwnAuthority(_Mixin):  # type: ignore[misc]
-    """Trusts the given CA file in place of the system's CAs.
+    """Trusts the given CA file instead of the system's CAs.
 
     redis-py 8.1 begins with `ssl.create_default_context()`, which loads the system's CAs. Its options can
     only add to them, and none takes an `SSLContext`, so there is no public way. This overrides a private
@@ -159,7 +159,7 @@ class _OwnAuthority(_Mixin):  # type: ignore[misc]
         """Send *command*.
 
         Raises:
-            redis.ConnectionError: redis-py has made the TLS context itself.
+            redis.ConnectionError: redis-py has created the TLS context itself.
         """
         if not self.has_own_context:
             raise redis.ConnectionError("redis-py trusts more than the CA file")

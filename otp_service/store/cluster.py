@@ -30,7 +30,7 @@ MAX_QUERIED_NODES = 3
 """Servers that are asked for the slot map before a call gives up."""
 
 MIN_REFRESH_INTERVAL = 0.1
-"""Seconds between two refreshes of the slot map, however many calls meet a dead server meanwhile."""
+"""Minimum seconds between two refreshes of the slot map, however many calls fail in between."""
 
 _Batches = dict[Endpoint, tuple[list[Command], list[int | None]]]
 """The commands for each server, and the index of each reply in the result; None for a reply to ignore."""
@@ -91,7 +91,7 @@ class _SentPipeline:
 
 
 class ClusterBackend:
-    """The cluster that *seeds* belong to. *make_node* makes a node. Implements `RedisBackend`."""
+    """The cluster that *seeds* belong to. *make_node* creates a node. Implements `RedisBackend`."""
 
     is_cluster = True
 
@@ -219,7 +219,7 @@ class ClusterBackend:
 
 
 def _by_redirection(commands: Sequence[Command], replies: Sequence[Any]) -> _Batches:
-    """Return the commands that were not run, for the servers that the replies name; a host may be missing."""
+    """Return the commands that were not run, by the server that their replies name; some name no host."""
     batches: _Batches = {}
     for place, reply in enumerate(replies):
         if isinstance(reply, AskError) and reply.host:

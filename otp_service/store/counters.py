@@ -1,9 +1,9 @@
-"""Counters of use that requests do not wait for; all processes share them about twice a second.
+"""Usage counters that requests do not wait for; all processes share them about twice a second.
 
 They count misses per IP address, the wrong codes of the whole service, and SMS sent and verified. Each
 request adds to a buffer; one round trip writes the buffer to Redis and reads the totals of all processes. In
 between, a process knows only its own share, so a limit can be exceeded by what the processes count in that
-time. Guessing is bounded by the scripts of the phone, not by these counters.
+time. Code guessing is bounded by the scripts of the phone, not by these counters.
 """
 
 from __future__ import annotations
@@ -29,21 +29,22 @@ from otp_service.store.backend import Argument
 from otp_service.store.scripts import Call
 
 WRITE_INTERVAL = 0.5
+"""Seconds from one write to the next."""
 
 MIN_WRITE_INTERVAL = 0.05
 """Seconds from one write to the next if it is urgent."""
 
 SCRIPTS_PER_ROUND_TRIP = 200
-"""Scripts in one round trip."""
+"""Maximum number of scripts in one round trip."""
 
 WINDOW_SECONDS = 660
-"""Ten minutes, and the current one."""
+"""Ten minutes and the current minute."""
 
 _ACTIONS = ("none", "challenge", "block")
 _BROAD_ACTIONS = ("none", "strict", "stricter", "challenge")
 
 _SUSPECTS = {ConversionState.CALM: 0, ConversionState.SUSPECT: 1, ConversionState.TRIPPED: 20}
-"""How many suspects a narrow scope counts as in broad scopes, which become strict at some number of them."""
+"""How many suspects a narrow scope counts as, by its state. Broad scopes with too many become strict."""
 
 RunScripts = Callable[[Sequence[Call]], list[list[Any]]]
 
@@ -52,7 +53,7 @@ _Scopes = tuple[ConversionScope, ...]
 
 @dataclass(frozen=True, slots=True)
 class PendingUpdate:
-    """A script, and *apply*, which handles its reply. One that *counts* nothing only reads the total."""
+    """A script call, and *apply*, which handles its reply. Unless it *counts*, it only reads totals."""
 
     call: Call
     apply: Callable[[Sequence[Any]], None]
@@ -61,7 +62,7 @@ class PendingUpdate:
 
 @dataclass
 class _Counts:
-    """SMS of the same scopes: *sent*, *verified*, and *uncounted*: sent but not yet in narrow scopes."""
+    """SMS of the same scopes. *uncounted* are sent SMS that the narrow scopes have not counted yet."""
 
     sent: int = 0
     uncounted: int = 0
@@ -76,7 +77,7 @@ class _Counts:
 
 @dataclass
 class _Change:
-    """The changes of one broad scope in a write; *moved*: buckets that a narrow one returns or removes."""
+    """The changes of one broad scope in a write; *moved*: buckets that a narrow scope returns or removes."""
 
     sent: int = 0
     verified: int = 0
@@ -84,7 +85,7 @@ class _Change:
     moved: list[tuple[int, bytes]] = field(default_factory=list)
 
     def apply(self, before: ConversionState, now: ConversionState, spans: bytes) -> None:
-        """Record that a narrow scope, of which *spans* were counted here, was *before* and is *now*."""
+        """Record a narrow scope's change from *before* to *now*; *spans* are its buckets counted here."""
         self.suspects += _SUSPECTS[now] - _SUSPECTS[before]
         if (now is ConversionState.CALM) != (before is ConversionState.CALM):
             self.moved.append((1 if now is ConversionState.CALM else -1, spans))
@@ -94,8 +95,8 @@ class _Change:
 class _NarrowResults:
     """The results of the narrow scopes in a write.
 
-    *known_states*: for a narrow scope and the broad scopes of some calls, the states that the broad scopes
-    knew when the calls were counted. *changes*: the updates for broad scopes, including those of other calls.
+    *known_states* maps a narrow scope and the broad scopes of some calls to the states that the broad scopes
+    knew when the calls were counted. *changes* are updates for broad scopes, including those of other calls.
     """
 
     readings: dict[ConversionScope, ConversionStats] = field(default_factory=dict)
@@ -103,7 +104,7 @@ class _NarrowResults:
     changes: dict[ConversionScope, _Change] = field(default_factory=lambda: defaultdict(_Change))
 
     def apply(self, scope: ConversionScope, broad: _Scopes, reply: Sequence[Any]) -> None:
-        """Handle a reply of the narrow *scope* to calls of *broad* scopes; see `conversion_stats.lua`."""
+        """Handle the reply of the narrow *scope* for calls in *broad* scopes; see `conversion_stats.lua`."""
         reading = decoding.narrow_stats(scope.kind, reply)
         self.readings[scope] = reading
         self.known_states[scope, broad], *shares = reply[7:]
@@ -134,7 +135,7 @@ class _Window:
     full_until: float
 
     def count(self, limit: int, now: float) -> int:
-        """Return how many count against *limit*; after the end of a full window, one more fits."""
+        """Return how many misses count against *limit*; after a full window has ended, one more fits."""
         return limit - 1 if self.total >= limit and now >= self.full_until else self.total
 
 
@@ -253,8 +254,8 @@ class RedisUsageCounters:
     def write(self) -> None:
         """Write everything counted so far to Redis, and read the totals.
 
-        What Redis may or may not have counted when it failed is not sent again, because it could count twice.
-        How much was lost is logged once, when Redis works again.
+        Updates that Redis may or may not have counted when it failed are not sent again, because they could
+        be counted twice. The number of lost updates is logged once, when Redis works again.
         """
         with self._lock:
             buffer, self._buffer = self._buffer, _Buffer()
@@ -353,7 +354,7 @@ class RedisUsageCounters:
         readings: Mapping[ConversionScope, ConversionStats],
         broad: Mapping[ConversionScope, ConversionStats],
     ) -> None:
-        """Say what the guard would do, or does where it is enforced, whenever that changes."""
+        """Log what the guard does, or would do if it were enforced, whenever that changes."""
         for scope, reading in broad.items():
             self._emit_state_change(scope, reading, reading.level, _BROAD_ACTIONS)
         strict = {

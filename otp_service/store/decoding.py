@@ -91,7 +91,7 @@ def rejection(reply: Sequence[Any]) -> OtpError | None:
 
 @dataclass(frozen=True, slots=True)
 class BudgetResult:
-    """The result of taking an SMS from budgets: what the fullest has *left* on *day*, or a *rejection*."""
+    """The result of taking an SMS from budgets: the least that one has *left* on *day*, or a *rejection*."""
 
     left: int = 255
     day: int = 0
@@ -118,7 +118,7 @@ def raise_if_rejected(reply: Sequence[Any]) -> None:
 
 
 def longest_wait(errors: Sequence[OtpError]) -> OtpError:
-    """Return the error with the longest wait; one that never passes comes first."""
+    """Return the error with the longest wait; an error without a wait takes precedence."""
     return max(errors, key=lambda error: getattr(error, "retry_after", math.inf))
 
 
@@ -170,7 +170,7 @@ def approval(reply: Sequence[Any]) -> Approval:
     """Return the approval.
 
     Raises:
-        VerificationError, InvalidCode: the code was not the right one.
+        VerificationError, InvalidCode: the code was not accepted.
     """
     raise_if_rejected(reply)
     return Approval(

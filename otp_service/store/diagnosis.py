@@ -37,7 +37,7 @@ class RedisProblem(NamedTuple):
 _REPLIES = {
     "WRONGPASS": RedisProblem(
         "refuses the user name or the password (WRONGPASS)",
-        "Compare user and password of redis.url or redis.password_file with ACL LIST.",
+        "Compare user and password in redis.url or redis.password_file with ACL LIST.",
     ),
     "NOAUTH": RedisProblem(
         "requires a password, and none is configured (NOAUTH)",
@@ -46,27 +46,30 @@ _REPLIES = {
     "LOADING": RedisProblem("is still loading its data (LOADING)", "Wait until it is finished."),
     "READONLY": RedisProblem("is a replica, which rejects writes (READONLY)", "Connect to its master."),
     "NOREPLICAS": RedisProblem(
-        "rejects writes because it has too few replicas (NOREPLICAS)", "See min-replicas-to-write of Redis."
+        "rejects writes because it has too few replicas (NOREPLICAS)",
+        "Check min-replicas-to-write of Redis.",
     ),
     "MISCONF": RedisProblem(
-        "rejects writes because it cannot write to its disk (MISCONF)", "See the log and the disk of Redis."
+        "rejects writes because it cannot write to its disk (MISCONF)",
+        "Check the log and the disk of Redis.",
     ),
     "OOM": RedisProblem("rejects writes because its memory is full (OOM)", "Raise maxmemory of Redis."),
     "CLUSTERDOWN": RedisProblem(
-        "is a cluster that is down (CLUSTERDOWN)", "See CLUSTER INFO on its servers."
+        "is a cluster that is down (CLUSTERDOWN)", "Check CLUSTER INFO on its servers."
     ),
     "MASTERDOWN": RedisProblem(
         "is a replica that has lost its master (MASTERDOWN)", "Connect to a master, or wait for a failover."
     ),
     "DENIED": RedisProblem(
         "is in protected mode and accepts only local connections (DENIED)",
-        "Give its users passwords, and bind it to an address of its network.",
+        "Set a password for its users, and bind it to a network address.",
     ),
 }
 """Keyed by the first word of an error."""
 
 _NO_PASSWORD_SET = RedisProblem(
-    "has no password for this user, and we sent one", "Set it in Redis, or leave it out here."
+    "has no password for this user, but one is configured",
+    "Set the password in Redis, or remove it from redis.url or redis.password_file.",
 )
 _FULL = RedisProblem(
     "accepts no more connections (max number of clients reached)", "Raise maxclients of Redis."
@@ -76,19 +79,20 @@ _BAD_DATABASE = RedisProblem(
     "has no database with this number", "Correct the number at the end of redis.url."
 )
 _SILENT = RedisProblem(
-    "does not answer in time", "See firewalls on the way, redis.connect_timeout and redis.read_timeout."
+    "does not answer in time",
+    "Check the firewalls in between, redis.connect_timeout and redis.read_timeout.",
 )
 _HUNG_UP = RedisProblem(
     "closes the connection without an answer: perhaps it expects TLS, or is not Redis",
     "For TLS, use a redis.url that begins with rediss://.",
 )
-_NO_REDIS = RedisProblem("answers, but is not Redis", "See what listens at the host and port of redis.url.")
+_NO_REDIS = RedisProblem("answers, but is not Redis", "Check what listens at the host and port of redis.url.")
 _NO_MASTER = RedisProblem(
     "leads to Sentinels that know no master of this name",
     "Compare the name in redis.url with SENTINEL MASTERS.",
 )
 _NO_OWNER = RedisProblem(
-    "leads to a cluster in which no server owns some of the keys", "See CLUSTER INFO on its servers."
+    "leads to a cluster in which no server owns some of the keys", "Check CLUSTER INFO on its servers."
 )
 _TEXTS = (
     ("max number of clients", _FULL),
@@ -117,7 +121,7 @@ def diagnose(backend: RedisBackend, replicas: int) -> RedisProblem | None:
         return schema_problem(backend)
     except UnsuitableRedis as error:
         return RedisProblem(
-            error.reason, "See above; the service refuses to start with it.", is_unsuitable=True
+            error.reason, "See above: the service refuses to start with this Redis.", is_unsuitable=True
         )
     except redis.RedisError as error:
         return explain(error)
@@ -148,12 +152,12 @@ def explain(error: redis.RedisError) -> RedisProblem:
     if isinstance(error, MasterNotFoundError) and isinstance(error.__cause__, redis.RedisError):
         problem = explain(error.__cause__)
         return RedisProblem(
-            f"leads to no Sentinel that can be asked; one of them {problem.seen}", problem.fix
+            f"leads to Sentinels that cannot be queried; one of them {problem.seen}", problem.fix
         )
     if isinstance(error.__context__, ReadOnlyError):
         error = error.__context__  # redis-py reports a demoted master as a lost connection
     return next(filter(None, (explainer(error) for explainer in _EXPLAINERS)), None) or RedisProblem(
-        f"fails ({type(error).__name__})", "See the log of Redis."
+        f"fails ({type(error).__name__})", "Check the log of Redis."
     )
 
 
@@ -176,7 +180,7 @@ def _by_type(error: redis.RedisError) -> RedisProblem | None:
     if isinstance(error, MaxConnectionsError):
         return RedisProblem("has no free connection in our pool", "Raise redis.pool_size.")
     if isinstance(error, AuthenticationError):  # not a reply: the password file could not be read
-        return RedisProblem("has a password in a file that cannot be read", "See redis.password_file.")
+        return RedisProblem("has a password in a file that cannot be read", "Check redis.password_file.")
     return None
 
 
@@ -185,13 +189,13 @@ def _by_connection(error: redis.RedisError) -> RedisProblem | None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return RedisProblem(
                 f"has an invalid certificate: {cause.verify_message}",
-                "See redis.ca_file, and the names in the certificate of Redis.",
+                "Check redis.ca_file, and the names in the certificate of Redis.",
             )
         if isinstance(cause, ssl.SSLError):
             return RedisProblem(
                 f"fails in the TLS handshake ({cause.reason or 'no TLS'})",
                 "Without TLS, use a redis.url that begins with redis://. If Redis requires a client "
-                "certificate, see redis.cert_file.",
+                "certificate, set redis.cert_file.",
             )
         if isinstance(cause, socket.gaierror):
             return RedisProblem(
@@ -207,7 +211,9 @@ def _by_connection(error: redis.RedisError) -> RedisProblem | None:
                 "names a socket that does not exist", "Start Redis, or correct the path in redis.url."
             )
         if isinstance(cause, PermissionError):
-            return RedisProblem("names a socket that this user may not open", "See unixsocketperm of Redis.")
+            return RedisProblem(
+                "names a socket that this user may not open", "Check unixsocketperm of Redis."
+            )
     return None
 
 
@@ -223,7 +229,7 @@ def _by_silence(error: redis.RedisError) -> RedisProblem | None:
             return _HUNG_UP
         if isinstance(cause, OSError):
             return RedisProblem(
-                f"cannot be reached ({type(cause).__name__})", "See the network on the way to Redis."
+                f"cannot be reached ({type(cause).__name__})", "Check the network between here and Redis."
             )
     return _HUNG_UP if isinstance(error, redis.ConnectionError) else None
 

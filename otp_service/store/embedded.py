@@ -1,7 +1,7 @@
 """The embedded store for development: a real Valkey as a child process.
 
 It listens on a socket in a private folder, stores nothing on disk unless it is given a folder for its data,
-and ends with this process, however this process ends. On machines without a wheel of Valkey, fakeredis runs
+and ends with this process, however this process ends. On machines without a Valkey wheel, fakeredis runs
 inside this process instead.
 """
 
@@ -154,11 +154,11 @@ class ValkeyStore:
                     client.ping()
                     return
                 time.sleep(_POLL_SECONDS)
-        raise EmbeddedNotStarted("the embedded store does not start")
+        raise EmbeddedNotStarted("the embedded store did not start")
 
 
 class FakeStore:
-    """fakeredis in this process. It behaves like Redis as far as the scripts use it."""
+    """fakeredis in this process. It behaves like Redis in everything that the scripts use."""
 
     shebang = False
 
@@ -181,7 +181,7 @@ class FakeStore:
         return client
 
     def close(self) -> None:
-        """Do nothing: it is garbage once it has no client."""
+        """Do nothing: it is garbage-collected once it has no client."""
 
     def _cut_off(self) -> None:
         """Refuse all commands in a forked child, which would count and verify in its own copy."""
@@ -198,7 +198,7 @@ def _valkey_binary() -> Path | None:
 
 
 def _lock(data: Path) -> int:
-    """Return a descriptor that locks *data*, once a server that still ends has let go of it.
+    """Return a descriptor that locks *data*, after waiting for a server that is still stopping.
 
     Raises:
         EmbeddedNotStarted: another process uses *data*.

@@ -10,7 +10,7 @@ from otp_service.store import keys
 from otp_service.store.backend import RedisBackend, RedisNode
 
 MIN_VERSION = (7, 0)
-"""Since 7.0 Redis refuses a script with `#!lua` as a whole when memory is full. So does every Valkey."""
+"""Since 7.0, Redis refuses a script with `#!lua` as a whole if memory is full. Every Valkey does too."""
 
 PROBES = 4_096
 """Keys to try until each server owns one; enough for hundreds of servers."""
@@ -31,7 +31,7 @@ class UnsuitableRedis(StoreUnavailable):
 class Inspection:
     """The number of *servers*, the *version* of one, and the *unsuitability* of one: why it must not be used.
 
-    *persists*: all servers have an append-only file. *replicas*: of the server that has fewest.
+    *persists*: all servers have an append-only file. *replicas*: those of the server with the fewest.
     """
 
     version: str
@@ -88,12 +88,12 @@ def unsuitability(info: Info, replicas: int, *, in_cluster: bool) -> str | None:
     if info.get("role") != "master":
         return "Redis is a replica: connect to its master."
     if "valkey_version" not in info and _version(info) < MIN_VERSION:
-        return f"Redis {info.get('redis_version')} is too old: 7.0 or later, or Valkey, is needed."
+        return f"Redis {info.get('redis_version')} is too old: use Redis 7.0 or later, or Valkey."
     if info.get("cluster_enabled") == "1" and not in_cluster:
-        return "Redis is part of a cluster: let redis.url begin with redis+cluster://."
+        return "Redis is part of a cluster: use a redis.url that begins with redis+cluster://."
     if int(info.get("connected_slaves", 0)) < replicas:
         return (
-            f"Redis has fewer replicas than redis.min_replica_acks ({replicas}): nothing would be confirmed."
+            f"Redis has fewer replicas than redis.min_replica_acks ({replicas}): no write would be confirmed."
         )
     return None
 

@@ -69,7 +69,7 @@ def page(page_hash: str) -> str:
 
 
 def page_counts(client: str, event: str, ip_hash: str = "") -> str:
-    """Return the key of how many hosted pages of a client (from one IP address) were created or opened."""
+    """Return the key that counts the hosted pages of a client, or of one IP address at it, by *event*."""
     suffix = f":{ip_hash}" if ip_hash else ""
     return f"{PREFIX}pages:{{{client}}}:{event}{suffix}"
 
@@ -90,5 +90,5 @@ def unreadable_ip() -> str:
 
 
 def budget(scope: str) -> str:
-    """Return the key of a day's budget; all share a hash slot, as one script takes an SMS from several."""
+    """Return the key of a budget; all share a hash slot, because one script takes an SMS from several."""
     return f"{PREFIX}budget:{{sms}}:{scope}"

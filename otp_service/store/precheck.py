@@ -21,7 +21,11 @@ from otp_service.store.backend import Argument
 from otp_service.store.scripts import Call
 
 IN_PROGRESS_SECONDS = 10
-"""Longer than any call takes. A record that is in progress for longer is abandoned."""
+"""Seconds after which a record that is in progress is considered abandoned.
+
+A call takes longer only if `request_deadline` is higher. A repetition then returns the verification with an
+unknown outcome.
+"""
 
 RECORD_TTL = 3600
 """Seconds for which an idempotency record is stored."""
@@ -32,7 +36,7 @@ RunScripts = Callable[[Sequence[Call]], list[list[Any]]]
 def run_precheck(
     run_scripts: RunScripts, phone_hash: str, precheck: Call, request: PrecheckRequest
 ) -> PrecheckResult:
-    """Run *precheck* of a phone together with what *request* touches, and return the result."""
+    """Run *precheck*, the call for the phone, together with all that *request* reads and counts."""
     calls = [precheck]
     if request.ip_quota:
         solved = bool(request.solved_challenge_id) or request.challenges_disabled
@@ -70,7 +74,7 @@ def release_calls(phone_hash: str, reservation: QuotaReservation) -> list[Call]:
 
 
 def begin_idempotent_call(record: IdempotencyRecord) -> Call:
-    """Return the call that begins an idempotent call."""
+    """Return the script call that begins an idempotent call."""
     times = IN_PROGRESS_SECONDS * 1000, RECORD_TTL * 1000
     return Call(
         "idempotency_begin",
@@ -80,7 +84,7 @@ def begin_idempotent_call(record: IdempotencyRecord) -> Call:
 
 
 def finish_idempotent_call(record: IdempotencyRecord, result_id: str) -> Call:
-    """Return the call that finishes an idempotent call with *result_id*, which is empty after a rejection."""
+    """Return the script call that finishes an idempotent call; *result_id* is empty after a rejection."""
     return Call(
         "idempotency_finish",
         [keys.idempotency_record(record.key_hash)],
@@ -95,7 +99,10 @@ def _ip_call(quota: ClientIpQuota, phone_hash: str, *, solved: bool) -> Call:
 
 
 def _conversion_call(scope: ConversionScope, sent: int = 1) -> Call:
-    """Count in a narrow scope, or read a broad one, which counts SMS only after they were sent."""
+    """Return the call that counts in a narrow scope or reads a broad one.
+
+    A broad scope counts SMS only after they were sent.
+    """
     if scope.is_broad:
         return broad_call(scope)
     return Call(

@@ -1,7 +1,7 @@
 """Runs scripts and commands on Redis for every part of the store.
 
-Every failure becomes `StoreUnavailable`: redis-py's errors contain keys and arguments, so their texts go
-nowhere. Each round trip is an event with its duration.
+Every failure becomes `StoreUnavailable`: redis-py's errors contain keys and arguments, so their texts are
+neither logged nor passed on. Each round trip emits an event with its duration.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ class Outages:
 class RedisClient:
     """Runs scripts and commands on *backend*.
 
-    Durable calls succeed only after *wait*. Without *shebang* the scripts suit fakeredis. *job* names the
-    background work that all calls belong to, if they belong to one. Background work also declares the
-    *schema* version of this process. While a newer release writes what this one cannot read, no script runs.
+    Durable calls succeed only after *wait*. Without *shebang*, the scripts run on fakeredis. *job* names the
+    background work that all calls belong to, if any. Background work also declares the *schema* version of
+    this process. While a newer release writes what this one cannot read, no script runs.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class RedisClient:
         return self._run_scripts(calls).replies
 
     def run_counter_scripts(self, calls: Sequence[Call]) -> list[list[Any]]:
-        """Run *calls* for the usage counters: as `run_scripts`, but outages are logged and not each failure.
+        """Run *calls* for the usage counters: like `run_scripts`, but with one warning for each outage.
 
         Raises:
             StoreUnavailable: any of them may or may not have run.
@@ -146,7 +146,7 @@ class RedisClient:
 
     @contextmanager
     def round_trip(self, job: str = "") -> Iterator[RedisBackend]:
-        """Return the backend for one operation, which belongs to the background *job* if one is named.
+        """Yield the backend for one operation, which belongs to the background *job* if one is named.
 
         Raises:
             StoreUnavailable: its commands may or may not have run.
@@ -163,7 +163,7 @@ class RedisClient:
                 self._outages.succeeded(job)
         finally:
             self._round_trips.discard(round_trip)
-            # Rounded, since six digits in a row could be taken for a code.
+            # Rounded, because six digits in a row could be mistaken for a code.
             self._events.emit("redis_roundtrip", duration_ms=round((time.monotonic() - began) * 1000, 3))
 
     def _run_scripts(self, calls: Sequence[Call], *, durable: bool = False, job: str = "") -> PipelineResult:
@@ -211,7 +211,7 @@ class RedisClient:
         """Check that the servers are suitable and accept writes; return whether all persist their data.
 
         Raises:
-            StoreUnavailable: one does not.
+            StoreUnavailable: one is unsuitable, rejects writes or does not answer.
         """
         try:
             with self.round_trip(READINESS) as backend:
@@ -230,7 +230,7 @@ class RedisClient:
             return health.inspect(backend, self._replicas)
 
     def schema_problem(self) -> RedisProblem | None:
-        """Return why this release cannot read the data in Redis, None if it can.
+        """Return why this release cannot read the data in Redis, or None if it can.
 
         Raises:
             StoreUnavailable: Redis fails.
@@ -239,7 +239,7 @@ class RedisClient:
             return schema_problem(backend)
 
     def diagnose(self) -> RedisProblem | None:
-        """Return what is wrong with the servers, in words; None when nothing is."""
+        """Return what is wrong with the servers, in words, or None."""
         return diagnose(self._backend, self._replicas)
 
     @property

@@ -91,7 +91,7 @@ class SchemaGuard:
         return Call("schema", [keys.schema()], [self._own.version, self._own.oldest, RETENTION * 1000])
 
     def learn(self, value: bytes) -> None:
-        """Learn the version in use, which is the *value* of the key. The event is emitted when it changes.
+        """Record the version in use, the *value* of the key. A change to a newer version emits an event.
 
         Raises:
             StoreSchemaNewer: this process cannot read it.

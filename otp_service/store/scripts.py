@@ -3,7 +3,7 @@
 The second line of a script, `-- include: packing phone_state`, names the files whose text precedes it.
 
 redis-py's `register_script` is not used: a pipeline with registered scripts first sends SCRIPT EXISTS and
-waits for the reply. So every call would take two round trips instead of one.
+waits for the reply, so every call would take two round trips instead of one.
 
 Only a script that the server does not know is sent a second time, because it has not run. After a lost reply
 nothing is sent again: the script may have run.
@@ -106,8 +106,8 @@ class ScriptRunner:
         """Run *calls* in one round trip; *durable* ones wait for replicas.
 
         Raises:
-            redis.RedisError: any of the calls may or may not have run, or a reply has not the form of a
-                script's reply, so the server is no Redis or another program changes our data.
+            redis.RedisError: any of the calls may or may not have run, or a reply does not have the form of
+                a script's reply: the server is not Redis, or another program changes our data.
         """
         wait = self._wait if durable else None
         result = self._backend.execute([self._command(call) for call in calls], wait)

@@ -16,12 +16,12 @@ Endpoint = tuple[str, int]
 
 
 class BadRedisUrl(ValueError):
-    """The text is no URL of a Redis. It may contain a password, so it is not repeated."""
+    """The text is not the URL of a Redis. It may contain a password, so the message does not repeat it."""
 
     def __init__(self) -> None:
         super().__init__(
-            "is not an address of a Redis, like redis://user:password@host:6379/0; "
-            "@ : / , in user and password are percent-encoded"
+            "is not the URL of a Redis, like redis://user:password@host:6379/0; "
+            "percent-encode @ : / , in the user name and the password"
         )
 
 
@@ -51,7 +51,7 @@ def parse(url: str) -> RedisUrl:
     """Return the parts of *url*; docs/settings.md lists the forms.
 
     Raises:
-        BadRedisUrl: it names no Redis, or sets unsupported options.
+        BadRedisUrl: it does not name a Redis, or sets unsupported options.
     """
     try:
         parts = urlsplit(url)

@@ -202,7 +202,7 @@ def test_invalid_phone_is_rejected_and_not_repeated(config: Path, command: str, 
     )
 
     assert result.exit_code == 2
-    assert "Invalid value for phone: is not one valid phone number" in result.stderr
+    assert "Invalid value for phone: is not a valid phone number" in result.stderr
     assert "13900139000" not in result.output
 
 
@@ -432,7 +432,7 @@ def test_unreachable_store_is_reported_in_one_line(tmp_path: Path, command: str,
     event, error = result.stderr.splitlines()
     assert json.loads(event)["event"] == "redis_error"
     assert error == (
-        "Error: The store failed. The change may have been made or not; it is safe to run the command again."
+        "Error: The store failed. The change may or may not have been made. It is safe to try again."
     )
 
 
@@ -511,7 +511,7 @@ def test_configuration_without_its_own_store_is_rejected(
     text = config.read_text()
     for broken, what in (
         (text.replace(redis_server.url, "embedded://"), "only the service itself can use an embedded store"),
-        (text.replace(redis_server.url, "redis://:s3cret/x@127.0.0.1/0"), "is not an address of a Redis"),
+        (text.replace(redis_server.url, "redis://:s3cret/x@127.0.0.1/0"), "is not the URL of a Redis"),
         (text.replace("[keys]", "[keyz]"), "keyz: is not a setting"),
     ):
         config.write_text(broken)

@@ -340,7 +340,7 @@ def test_account_has_no_default(place: Path) -> None:
         ("--directory", "/tmp/a b", "letters, digits"),  # noqa: S108 - nothing is written there
         ("--run", "docker", "systemd, compose or none"),
         ("--redis-url", "http://127.0.0.1", "must begin with redis://"),
-        ("--redis-url", "redis://:top-secret@h/x", "is not an address of a Redis"),
+        ("--redis-url", "redis://:top-secret@h/x", "is not the URL of a Redis"),
         ("--redis-url", "embedded://", "loses its data"),
         ("--sms", "twilio", "aliyun or sandbox"),
         ("--client", "My Shop", "beginning with a letter"),

@@ -332,8 +332,8 @@ def test_invalid_redis_url_is_reported_without_its_password(config: Path, comman
     assert result.exit_code == code
     assert result.stderr.splitlines()[1:] == [
         (
-            "  redis.url: is not an address of a Redis, like redis://user:password@host:6379/0; "
-            "@ : / , in user and password are percent-encoded"
+            "  redis.url: is not the URL of a Redis, like redis://user:password@host:6379/0; "
+            "percent-encode @ : / , in the user name and the password"
         )
     ]
     assert "s3cretPART" not in result.stderr

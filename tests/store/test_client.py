@@ -181,7 +181,7 @@ def test_url_that_names_no_redis_is_refused_without_repeating_it(url: str) -> No
     with pytest.raises(BadRedisUrl) as refused:
         client_from_url(url)
 
-    assert str(refused.value).startswith("is not an address of a Redis, like redis://")
+    assert str(refused.value).startswith("is not the URL of a Redis, like redis://")
     assert url not in str(refused.value)
     assert refused.value.__cause__ is None
 

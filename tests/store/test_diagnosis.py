@@ -141,7 +141,7 @@ def test_wrong_password_in_a_file_is_explained(bench: Bench, protected: Server, 
 def test_unneeded_password_is_explained(bench: Bench, redis_server: Server) -> None:
     bench.point(f"redis://:{PASSWORD}@127.0.0.1:{redis_server.port}")
 
-    named(bench, "has no password for this user, and we sent one", "Set it in Redis")
+    named(bench, "has no password for this user, but one is configured", "Set the password in Redis")
 
 
 def test_refused_connection_is_explained(bench: Bench) -> None:
@@ -213,7 +213,7 @@ def test_unreachable_sentinel_is_explained(bench: Bench) -> None:
 
     named(
         bench,
-        "leads to no Sentinel that can be asked; "
+        "leads to Sentinels that cannot be queried; "
         "one of them names a host and port where nothing listens (connection refused)",
         "Start Redis",
     )
@@ -238,7 +238,7 @@ def test_certificate_of_an_unknown_authority_is_explained(bench: Bench, tls: tup
 
     assert bench.checked().startswith("has an invalid certificate: ")
     ((_, fix),) = bench.looked()
-    assert fix == "See redis.ca_file, and the names in the certificate of Redis."
+    assert fix == "Check redis.ca_file, and the names in the certificate of Redis."
 
 
 def test_missing_tls_is_explained_for_both_sides(

@@ -2,7 +2,7 @@
 -- include: packing
 -- Counts a day's wrong codes of verifications that were never approved, and its approvals: `<wrong> <approved>`.
 -- The count of wrong codes stops at 0: approvals of yesterday's verifications must not make room for wrong codes of
--- today. If processes write in another order than things happened, it can be too high near 0, never too low.
+-- today. If processes write in a different order than things happened, it can be too high near 0, never too low.
 -- KEYS: the day   ARGV: wrong (negative if verifications were approved after all), approved
 local s = redis.call('GET', KEYS[1])
 local wrong, approved = string.match(s or '0 0', '^(%d+) (%d+)$')

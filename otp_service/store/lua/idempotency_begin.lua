@@ -18,6 +18,6 @@ if sub(s, 9, 24) ~= ARGV[1] then return {'other'} end
 if state == 'd' then return {'done', what} end
 local left = min(claimed_at, now) + ARGV[3] - now
 if left > 0 then return {'busy', left} end
--- The first call was abandoned. This call takes over and finds out how far that one came.
+-- The first call was abandoned. This call takes over and finds out how far the first one got.
 claimed(what)
 return {'stale', what}

@@ -1,6 +1,6 @@
 #!lua
 -- include: packing time_buckets ip_log
--- Erases the sends and misses of an IP address. Its approvals stay and go on raising its limits.
+-- Erases the sends and misses of an IP address. Its approvals stay and still raise its limits.
 -- KEYS: IP log, IP misses
 local now = clock()
 local log = load_ip_log(KEYS[1], now)

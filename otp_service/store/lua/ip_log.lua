@@ -1,6 +1,6 @@
 -- The sends and approvals of one IP address, `otp:address:{<IP hash>}`. Times in ms.
 --   format u8 = 1 | verified phones by hour: 24 buckets | unverified sends, ascending: at u48, phone hash 6 bytes
---   format u8 = 2: without the buckets, if no phone was verified; most IP addresses are homes
+--   format u8 = 2: without the buckets, if no phone was verified, as at most IP addresses, which are homes
 local HOUR, DAY, HOURS = 3600000, 86400000, 24
 
 -- Returns the sends and, if there are any, the verified phones by hour; nil if a newer version wrote the value.

@@ -1,7 +1,7 @@
 #!lua
 -- include: packing time_buckets ip_log ip_rules
 -- Counts a send of an IP address, unless the address has too many unverified sends.
--- Verified phones raise the limits, so that the people of an office do not lock each other out.
+-- Verified phones raise the limits, so that the people in an office do not lock each other out.
 -- KEYS: IP log   ARGV: limits, short phone hash, 1 if a risk challenge was solved or none may be required
 local now = clock()
 local log = load_ip_log(KEYS[1], now)

@@ -1,6 +1,6 @@
 #!lua
 -- include: packing
--- Writes a hosted page unless it was written since it was read. Its time to live stays.
+-- Writes a hosted page unless it has been written since it was read. Its time to live does not change.
 -- Page: format u8 = 1 | version u32 | encrypted: the rest
 -- KEYS: page   ARGV: the version that was read, encrypted page
 local s = redis.call('GET', KEYS[1])

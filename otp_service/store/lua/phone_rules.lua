@@ -11,7 +11,8 @@ local function read_limits(s)
   return limits
 end
 
--- Returns how many more events fit under `limit` in the last `span` ms, and when the next one does. `events` ascend.
+-- Returns how many more events fit under `limit` in the last `span` ms, and when the next one does. `events` must be
+-- in ascending order.
 -- Unless `trusted` is nil, only events of trusted or only those of untrusted calls count.
 local function window(events, limit, span, now, trusted)
   if limit <= 0 then return 0, math.huge end

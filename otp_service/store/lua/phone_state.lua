@@ -43,7 +43,7 @@ end
 
 -- Reads format 1, which had no trusted calls: consecutive failures u8 | last_approved_at u32 | restricted_since u32
 -- | provider_blocked_until u48 | counts of sends, failures, open verifications u8 each | sends: at u48, reference 20
--- | failures: at u48. Its verifications have other keys and cannot be reached any more.
+-- | failures: at u48. Its verifications have other keys and can no longer be reached.
 local function load_old_phone(s, now)
   local _, failed, last_approved_at, _, provider_blocked_until, sends, failures, _, at = unpack('>BBI4I4I6BBB', s)
   local phone = {
@@ -126,13 +126,13 @@ local function load_phone(key, now)
   return phone
 end
 
--- Returns 1 if the phone was verified lately, else 0.
+-- Returns 1 if the phone was verified recently, else 0.
 local function is_known(phone, now)
   return phone.last_approved_at > 0 and phone.last_approved_at > now - PHONE_RETENTION and 1 or 0
 end
 
 -- `packed` comes from `encoding.requester`: requester 12 | 1 if the client's server knows the device or session.
--- A call is trusted if its requester verified this phone lately, or if the device or session is known.
+-- A call is trusted if its requester verified this phone recently, or if the device or session is known.
 -- Returns the requester, and whether the call is trusted.
 local function read_requester(packed, phone)
   local requester, trusted = sub(packed, 1, 12), byte(packed, 13) == 1

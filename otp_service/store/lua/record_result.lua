@@ -63,7 +63,7 @@ elseif disposition == 'rejected' then
 else
   set_send_state('r')
   release_send(disposition == 'throttled' and 't' or 'w')
-  -- No code arrived, so it is not the one verification of the day in restricted mode.
+  -- No code arrived, so this does not use up the one verification a day of restricted mode.
   local _, entry = find_restricted(phone, verification_hash)
   if entry and number == 1 then table.remove(phone.restricted_verifications, entry) end
   if disposition == 'throttled' then
@@ -75,7 +75,7 @@ else
     record = nil
   end
   if pending and number > 1 then
-    -- The resend is not counted and extends no lifetime.
+    -- The resend is not counted and does not extend the lifetime.
     if number == #record.sends then table.remove(record.sends) end
     local open = find_open(phone, verification_hash)
     if open then open.expires_at = record.expires_at end

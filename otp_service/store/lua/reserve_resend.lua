@@ -1,6 +1,6 @@
 #!lua
 -- include: packing phone_state verification phone_rules reply
--- Reserves another send of a pending verification. Its attempts stay as they are.
+-- Reserves another send of a pending verification. Its attempts do not change.
 -- KEYS: phone state, verification   ARGV: limits, requester, verification hash, client, ms to live
 local now = clock()
 local record = load_verification(KEYS[2])

@@ -26,7 +26,7 @@ local function bounded(count)
 end
 
 -- Adds the given counts to bucket `number`. Returns the newest `size` buckets and their totals of sent and verified.
--- If the clock stepped back, the newest bucket goes on counting, so that nothing is forgotten.
+-- If the clock stepped back, the newest bucket keeps counting, so that nothing is forgotten.
 local function counted(buckets, number, size, more_sent, more_verified)
   local sent, verified = 0, 0
   if buckets ~= '' and read_u32(buckets, 1) >= number then

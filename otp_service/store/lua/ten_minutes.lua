@@ -15,7 +15,7 @@ local function save_ten_minutes(key, buckets)
   redis.call('SET', key, packed_buckets(buckets), 'PX', (MINUTES + 1) * MINUTE)
 end
 
--- Returns the ms until enough of the oldest counts have left for one more to fit.
+-- Returns the ms until enough of the oldest counts have expired for one more to fit.
 local function wait_for_room(buckets, limit, now)
   local left, wait = sum(buckets), 0
   for i = MINUTES, 1, -1 do

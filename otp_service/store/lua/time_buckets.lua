@@ -1,7 +1,7 @@
--- Counts in consecutive buckets of equal length, newest first: in this hour, in the last one, and so on.
+-- Counts in consecutive buckets of equal length, newest first: this hour, the previous one, and so on.
 -- Packed: number of the newest bucket u32 | counts u24 each.
 
--- Reads all bytes by one call: a call for each number would cost more than the rest of the script.
+-- Reads all bytes with one call: a call for each number would cost more than the rest of the script.
 local function read_buckets(s, at, size)
   local buckets, bytes = {newest = read_u32(s, at), size = size}, {byte(s, at + 4, at + 3 + 3 * size)}
   for i = 1, size do buckets[i] = (bytes[3 * i - 2] * 256 + bytes[3 * i - 1]) * 256 + bytes[3 * i] end
