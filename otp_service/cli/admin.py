@@ -58,7 +58,7 @@ class AdminSession:
             yield
         except StoreUnavailable:
             raise click.ClickException(
-                "The store failed. The change may have been made or not; it is safe to run the command again."
+                "The store failed. The change may or may not have been made. It is safe to try again."
             ) from None
 
 
@@ -97,7 +97,7 @@ def ask_phone(settings: Settings) -> Phone:
     try:
         return parse(_read_hidden("Phone"), rules)
     except (InvalidPhone, DestinationBlocked):
-        raise click.BadParameter("is not one valid phone number", param_hint="phone") from None
+        raise click.BadParameter("is not a valid phone number", param_hint="phone") from None
 
 
 def ask_verification_id() -> str:

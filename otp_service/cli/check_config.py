@@ -30,9 +30,9 @@ def run(config: Path | None, *, offline: bool) -> None:
 def validate(
     config: Path | None, *, offline: bool = False, tolerate_outage: bool = False, listens: bool = True
 ) -> tuple[Settings, list[ConfigIssue]]:
-    """Return the settings and all their issues, those of Redis and of the addresses to listen on included.
+    """Return the settings and all issues, including those of Redis and of the addresses to listen on.
 
-    With *tolerate_outage* a Redis that cannot be reached is no issue; one that must not be used still is.
+    With *tolerate_outage*, a Redis that cannot be reached is not an issue, but an unsuitable one is.
     *listens* is false for a process that does not listen on `server.host`.
     """
     settings, issues = examine_for_production(config, os.environ)
@@ -76,7 +76,7 @@ def _redis_issues(settings: Settings, *, is_offline: bool, tolerate_outage: bool
 
 
 def _host_issues(settings: Settings) -> Iterator[ConfigIssue]:
-    """Return hosts and ports that cannot be used. A port in use is reported by the process that needs it."""
+    """Yield hosts and ports that cannot be used. A port in use is reported by the process that needs it."""
     places = [("server", settings.server.host, settings.server.port)]
     if settings.metrics.port:
         places.append(("metrics", settings.metrics.host, settings.metrics.port))

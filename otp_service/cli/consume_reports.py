@@ -22,7 +22,7 @@ from otp_service.settings import ConfigIssue, Settings
 from otp_service.sms.aliyun.mns import MessageHandler, Worker, build_worker
 
 STOP_SECONDS = 10.0
-"""Time for the message in progress when this process has to stop."""
+"""Seconds that the message in progress has when this process must stop."""
 
 
 def run(config: Path | None, *, once: bool) -> None:
@@ -93,7 +93,7 @@ def _drain(worker: Worker, shutdown: ShutdownEvent) -> bool:
 
 
 def _issues(settings: Settings) -> Iterator[ConfigIssue]:
-    """Return what `serve` accepts and this command does not."""
+    """Yield what `serve` accepts and this command does not."""
     queue = settings.reports.queue
     if not (queue.report_queue or queue.inbound_queue):
         yield ConfigIssue("reports.queue", "names no queue: set report_queue, inbound_queue or both")

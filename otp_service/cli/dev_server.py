@@ -78,7 +78,7 @@ class _SilentHandler(WSGIRequestHandler):
 def bind_with_fallback(start: Callable[[int], Server], port: int) -> Server:
     """Return the server that *start* creates on *port*, or on any free port if *port* is taken."""
     if _is_free(port):
-        # If another process takes the port meanwhile, werkzeug prints a message and raises SystemExit.
+        # If another process takes the port in the meantime, werkzeug prints a message and raises SystemExit.
         with suppress(SystemExit, OSError), redirect_stderr(StringIO()):
             return start(port)
     return start(0)

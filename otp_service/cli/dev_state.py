@@ -43,9 +43,7 @@ class DevState:
             directory.mkdir(mode=0o700, exist_ok=True)
             file = directory / KEYS
             if not file.exists() and any(path.name not in {NEW_KEYS, DATA} for path in directory.iterdir()):
-                raise StateNotUsable(
-                    f"contains other files than {KEYS} and {DATA}: name a directory of its own"
-                )
+                raise StateNotUsable(f"contains files other than {KEYS} and {DATA}: name a new directory")
             directory.chmod(0o700)
             self._store = start_persistent(directory / DATA)
         except OSError as error:

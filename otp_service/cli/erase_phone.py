@@ -10,8 +10,8 @@ from otp_service.cli.admin import ask_phone, open_session
 
 NOT_ERASED = """\
 What this command cannot erase:
-  log lines         They hold a keyed hash and a mask of the phone, never the number. Delete them where you
-                    store them.
+  log lines         They contain a keyed hash and the masked number, never the number itself. Delete them
+                    where you store them.
   idempotency keys  Kept for 1 h: a keyed fingerprint of the call and the id of its verification. They contain
                     nothing about the phone, so they cannot be found by it.
   counters          SMS per day, client, country and prefix. These are sums; no phone can be read from them.

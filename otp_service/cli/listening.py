@@ -21,7 +21,7 @@ class BindProblem(NamedTuple):
 
 
 def bind_problem(host: str, port: int) -> BindProblem | None:
-    """Return why this machine cannot listen on *host* and *port*, or None. A port in use is no problem."""
+    """Return why this machine cannot listen on *host* and *port*, or None, also for a port in use."""
     try:
         family, address = _resolve(host, port)
     except OSError:

@@ -65,7 +65,7 @@ def dev(port: int, sandbox_port: int, origins: tuple[str, ...], keep: Path | Non
 @click.option("--redis-url", metavar="URL", help="URL of Redis. With a password, use --redis-url-file.")
 @click.option("--redis-url-file", metavar="FILE", help="File that contains the URL of Redis.")
 @click.option("--sms", metavar="PROVIDER", help="aliyun, or sandbox: a stand-in that sends no SMS.")
-@click.option("--access-key-id", metavar="ID", help="AccessKey of the Aliyun account.")
+@click.option("--access-key-id", metavar="ID", help="AccessKey id of the Aliyun account.")
 @click.option("--access-key-secret-file", metavar="FILE", help="File that contains its secret.")
 @click.option("--sign-name", metavar="NAME", help="Approved sign name.")
 @click.option(
@@ -113,7 +113,9 @@ def serve(config: Path | None) -> None:
 @main.command("consume-reports")
 @_CONFIG
 @click.option(
-    "--once", is_flag=True, help="Process what is in the queues, then exit. Exit code 1: messages are left."
+    "--once",
+    is_flag=True,
+    help="Process what is in the queues, then exit. Exit code 1 means that messages are left.",
 )
 def consume_reports(config: Path | None, *, once: bool) -> None:
     """Read delivery reports and inbound SMS from queues.
@@ -168,7 +170,7 @@ def doctor(config: Path | None, route: str, url: str, *, as_machine: bool) -> No
 @click.option("--locale", default="", metavar="TAG", help="Language of the template, such as zh-CN.")
 @click.option("--wait", is_flag=True, help="Wait for the carrier's delivery report.")
 @click.option(
-    "--wait-seconds", default=120, show_default=True, metavar="SECONDS", help="Longest wait for the report."
+    "--wait-seconds", default=120, show_default=True, metavar="SECONDS", help="Maximum wait for the report."
 )
 def send_test(
     config: Path | None, route: str, purpose: str, locale: str, wait_seconds: int, *, wait: bool
@@ -361,7 +363,7 @@ def keys_new(client: str) -> None:
 @click.option(
     "--password-file",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="File with the password, of which the SHA-256 is printed. Default: a placeholder.",
+    help="File that contains the password, whose SHA-256 is printed. Default: a placeholder.",
 )
 @click.option("--sentinel", is_flag=True, help="Print the command for Sentinels, which have their own users.")
 def redis_acl(username: str, password_file: Path | None, *, sentinel: bool) -> None:

@@ -32,7 +32,7 @@ from otp_service.services.interfaces import ChallengeProvider, EventLogger
 from otp_service.settings import ConfigIssue, Settings, renewed, waiting
 
 MAX_CONNECTIONS = 16_384
-"""The most connections of one worker. Most of them are idle."""
+"""Maximum number of connections of one worker. Most of them are idle."""
 
 OTHER_FILES = 512
 """File descriptors that a worker needs for other purposes, such as connections to Redis and to providers."""
@@ -135,8 +135,8 @@ class Master:
 
         A signal that arrives earlier would be handled by the inherited handlers of the master, and be lost.
 
-        A reload in progress ends first: it resolves names in gevent's thread pool, and a fork meanwhile may
-        leave both processes hanging.
+        A reload in progress must finish first: it resolves names in gevent's thread pool, and a fork at that
+        moment could leave both processes hanging.
         """
         if self._reloading:
             self._reloading.join()
@@ -191,7 +191,7 @@ def exit_if_it_cannot_start(settings: Settings) -> None:
 
 
 def raise_file_limit() -> int:
-    """Raise the limit of open files to the most that the system allows, and return it.
+    """Raise the limit of open files to the maximum that the system allows, and return it.
 
     The usual limit is about a thousand. An attacker without a key could exhaust it with idle connections.
     """

@@ -64,7 +64,7 @@ def client_table(client: str, key: str, proof_keys: str = "") -> str:
 [clients.{client}]
 secret_key_digests = ["{key_digest(key)}"]
 {proof_keys or f'proof_keys = ["{secret()}"]'}
-sms_per_day = 1000  # the most SMS that it may send per day
+sms_per_day = 1000  # maximum SMS per day
 # publishable_key = "{publishable_key()}"  # for web pages; not secret
 # origins = ["https://www.example.com"]  # the origins of these pages, exactly
 """

@@ -30,7 +30,7 @@ from otp_service.settings import Settings
 from otp_service.store.verifications import RedisStore
 
 BODY_SECONDS = 5.0
-"""Time limit for a read of the request body."""
+"""Time limit in seconds for a read of the request body."""
 
 SAMPLE_SECONDS = 1.0
 """Interval between updates of the gauges."""
@@ -38,7 +38,7 @@ SAMPLE_SECONDS = 1.0
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGQUIT})
 
 IDLE_AT_STOP_SECONDS = 1.5
-"""How long a worker that stops still accepts requests on idle connections."""
+"""Seconds for which a stopping worker still accepts requests on idle connections."""
 
 
 class Worker(GeventWorker):
@@ -76,8 +76,8 @@ class Worker(GeventWorker):
         greenlet = gevent.getcurrent()
         self._clients[greenlet] = client
         try:
-            # gunicorn asks the first argument for its address only. The listener, which belongs there, would
-            # fail if it has been closed since.
+            # gunicorn only asks the first argument for its address. The listener, which belongs there, would
+            # fail if it has been closed in the meantime.
             self.handle(client, client, addr)
         finally:
             del self._clients[greenlet]
@@ -107,7 +107,7 @@ class Worker(GeventWorker):
 
 
 class _Server(StreamServer):
-    """gevent's server. Before it closes, it accepts the connections that wait: they would be reset."""
+    """gevent's server. Before it closes, it accepts waiting connections, which would otherwise be reset."""
 
     def close(self) -> None:
         """Stop accepting connections."""

@@ -116,7 +116,7 @@ def test_directory_with_other_files_is_refused(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 2
-    assert "--keep: contains other files" in done.stderr
+    assert "--keep: contains files other than" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 

@@ -92,7 +92,7 @@ def test_accepted_header_alias_is_reported(service: Deployment, name: str) -> No
         code, results = address_results(url, config_of(service))
 
     assert code == 2
-    assert any(status == "fail" and f"{name} is believed" in message for status, message, _ in results)
+    assert any(status == "fail" and f"{name} is trusted" in message for status, message, _ in results)
     assert all("underscores" in fix for _, _, fix in results)
 
 
@@ -124,7 +124,7 @@ def test_proxy_that_forwards_a_visitors_own_header_is_reported(service: Deployme
         code, results = address_results(url, config_of(service))
 
     assert code == 2
-    assert ("fail", "a visitor's own X-Forwarded-For is believed") in [f[:2] for f in results]
+    assert ("fail", "a visitor's own X-Forwarded-For is trusted") in [f[:2] for f in results]
 
 
 def test_gunicorn_accepts_no_header_alias(redis_server: Server, tmp_path: Path) -> None:

@@ -82,7 +82,10 @@ class SmsAccountChecks:
             return warn(check, message, "Check the route's endpoint.", self._route)
         if response.is_denied:
             return warn(
-                check, "the key may not read it", f"Grant {right} if the doctor should check it.", self._route
+                check,
+                "the key is not allowed to read it",
+                f"Grant {right} if the doctor should check it.",
+                self._route,
             )
         return fail(check, f"{name} does not belong to this account ({response.code})", fix, self._route)
 
@@ -94,7 +97,7 @@ class SmsAccountChecks:
             reason = reason.get("RejectInfo")
         why = f": {reason}" if status == "2" and reason else ""
         state = _STATES.get(status, f"has the state {status}")
-        fix = "See the review in the SMS console. No SMS is sent until it is approved."
+        fix = "Check the review in the SMS console. No SMS is sent until it is approved."
         return fail(check, f"{name} {state}{why}", fix, self._route)
 
     # ── permissions ──
@@ -111,12 +114,12 @@ class SmsAccountChecks:
         )
         if response is not None and response.is_denied:
             fix = "Grant dysms:QuerySendDetails. Without it, sends with an unknown outcome stay unknown."
-            return warn("ram", "the key may not look up deliveries", fix, self._route)
+            return warn("ram", "the key is not allowed to look up deliveries", fix, self._route)
         if response is None or not response.is_business:
             why = f": {response}" if response else ""
             message = f"the permission to look up deliveries could not be checked{why}"
             return warn("ram", message, "Try again in a minute.", self._route)
-        return ok("ram", "the key may look up deliveries", self._route)
+        return ok("ram", "the key is allowed to look up deliveries", self._route)
 
     def _send_probe(self, sign_name: str, template: Template) -> ApiResponse | None:
         values = dict.fromkeys((*template.extra_variables, template.code_variable), "123456")

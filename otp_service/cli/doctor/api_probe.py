@@ -34,7 +34,10 @@ _BUSINESS = ("isv.", "isp.")
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """A response: its *code*, the *info* that explains it, its *fields*, and how far our clock is ahead."""
+    """A response: its *code*, the *info* that explains it, and its *fields*.
+
+    *skew* is the number of seconds that our clock is ahead of Aliyun's, or None if that is unknown.
+    """
 
     code: str
     info: ErrorCodeInfo
@@ -83,7 +86,7 @@ class ApiProbe:
         self._lookup = lookup
 
     def call(self, action: str, params: Mapping[str, str]) -> ApiResponse | None:
-        """Call *action* and return the response, or None without a response."""
+        """Call *action* and return the response, or None if there is none."""
         try:
             answer = self._api.call(action, params, seconds=SECONDS)
         except TransportError:

@@ -90,7 +90,7 @@ def _tls(host: str, port: int, route: str) -> CheckResult:
         ):
             return ok("tls", f"{secure.version()}, the certificate is valid", route)
     except ssl.SSLCertVerificationError as error:
-        fix = "Look for a proxy in between. The service trusts public CAs only, none added to this machine."
+        fix = "Look for a proxy in between. The service trusts only public CAs, none added to this machine."
         return fail("tls", f"the certificate is not valid: {error.verify_message}", fix, route)
     except (OSError, ssl.SSLError) as error:
         return fail("tls", f"no TLS: {type(error).__name__}", "Look for a proxy in between.", route)

@@ -45,28 +45,26 @@ def check_forwarded_headers(url: str, probe: AddressProbe) -> Iterator[CheckResu
     results = {names: _believed(url, probe, nonce, names) for names in SPELLINGS}
     for names, believed in results.items():
         if believed == forged:
-            yield fail(_CHECK, f"a visitor's own {' and '.join(names)} is believed", _fix(names))
+            yield fail(_CHECK, f"a visitor's own {' and '.join(names)} is trusted", _fix(names))
     if forged in results.values():
         return
     if any(believed not in (honest, None) for believed in results.values()):
         fix = "Run the doctor on a machine with one fixed address."
-        yield warn(_CHECK, "changes from call to call, although no forged header was believed", fix)
+        yield warn(_CHECK, "changes from call to call, although no forged header was trusted", fix)
     elif honest in (probe.ip_hash(nonce, address) for address in _LOOPBACK):
         fix = (
             "Set service.proxy_hops or service.trusted_proxies: all visitors behind this proxy count as one."
         )
         yield warn(_CHECK, "the service sees only the address of a proxy on its own machine", fix)
     else:
-        yield ok(_CHECK, f"no forged header was believed in {len(SPELLINGS)} calls")
+        yield ok(_CHECK, f"no forged header was trusted in {len(SPELLINGS)} calls")
 
 
 def _fix(names: tuple[str, ...]) -> str:
     if set(names) == {_NAME}:
-        return (
-            f"Let the proxy set {_NAME} or append to it, and set service.proxy_hops to the number of proxies."
-        )
+        return f"Make the proxy set {_NAME} or append to it. Set service.proxy_hops to the number of proxies."
     return (
-        "Let the proxy drop headers with underscores in their name: see docs/operations.md#reverse-proxies."
+        "Make the proxy drop headers with underscores in their names: see docs/operations.md#reverse-proxies."
     )
 
 

@@ -63,7 +63,7 @@ def check_alarm(store: RedisStore, limits: GlobalFailureLimits) -> Iterator[Chec
 
 
 def _is_readable(store: RedisStore) -> bool:
-    """Tell whether this release can read what is stored. `check_redis` says so if it cannot."""
+    """Return whether this release can read what is stored. `check_redis` reports it if not."""
     try:
         return store.redis.schema_problem() is None
     except StoreUnavailable:

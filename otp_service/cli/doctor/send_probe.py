@@ -22,7 +22,7 @@ def interpret_probe(response: ApiResponse | None, right: str, route: str) -> Ite
         yield warn("sending", f"could not be probed{why}", "Try again in a minute.", route)
         return
     if response.is_denied:
-        yield fail("ram", "the key may not send", f"Grant {right} to it in the RAM console.", route)
+        yield fail("ram", "the key is not allowed to send", f"Grant {right} to it in the RAM console.", route)
         return
     if response.info.code == _ABROAD:
         fix = "Send from mainland China: Aliyun accepts its SMS only from addresses there."

@@ -45,7 +45,7 @@ def _rules(code: str, text: str, route: str) -> Iterator[CheckResult]:
     try:
         check_template(text, max_variables=MAX_VARIABLES)
     except BadTemplate as error:
-        fix = "Apply for a text that follows docs/aliyun-setup.md. This one may be rejected any day."
+        fix = "Apply for a text that follows docs/aliyun-setup.md. This one may be rejected at any time."
         yield warn("template", f"{code}: breaks a rule for verification texts: {error}", fix, route)
 
 

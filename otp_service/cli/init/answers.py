@@ -78,7 +78,7 @@ class Interview:
     def answer(
         self, flag: str, question: str, check: Check, default: str | None = None, *, hidden: bool = False
     ) -> str:
-        """Return the answer to *question*, which the option *flag* answers too.
+        """Return the answer to *question*. The option *flag* can also give it.
 
         Without a *default* the answer is required.
 
@@ -180,14 +180,14 @@ def _absolute(text: str) -> Path:
 def _directory_issue(text: str) -> str:
     path = _absolute(text)
     if not _PLAIN_PATH.fullmatch(str(path)):
-        return "may contain letters, digits and / . _ - + @ only"
+        return "may contain only letters, digits and / . _ - + @"
     if not path.parent.is_dir():
         return f"has no parent directory: create {path.parent} first"
     if path.exists() and not path.is_dir():
         return "is not a directory"
     for name in (CONFIG, SECRETS):
         if os.path.lexists(path / name):
-            return f"contains {path / name} already, which is not overwritten"
+            return f"already contains {path / name}, which is not overwritten"
     return ""
 
 
@@ -205,7 +205,7 @@ def _redis_check(run: RunMode) -> Check:
 
 
 def _redis_issue(text: str, *, connects: bool) -> str:
-    """Return why *text* is no URL of a suitable Redis. One that does not respond may be started later."""
+    """Return why *text* is not the URL of a suitable Redis. A Redis that is down may be started later."""
     if issue := _setting_issue("redis.url", {"redis": {"url": text}}):
         return issue
     if text.startswith(EMBEDDED):
