@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from faults.proxy import Exchange, Proxy
+from faults.provider_proxy import Exchange, ProviderProxy
 from sms.wire import response
 from support import redis_servers
 from support.deployment import Answer, Deployment, at_once, new_phone, running_service, workers_that_answer
@@ -36,28 +36,28 @@ BOUND = 20
 
 @pytest.fixture
 def redis_server() -> Iterator[Server]:
-    """A Redis of each test's own, so that all counts come from this test."""
+    """A new Redis for each test, so that all counts come from that test."""
     with redis_servers.running(redis_servers.redis_binary()) as server:
         yield server
 
 
 def slow(exchange: Exchange) -> None:
     """Answer slowly: accept some SMS, reject some, and never answer others."""
-    number = exchange.proxy.seen
+    number = exchange.proxy.requests
     time.sleep(2.5)
     if number % 5 == 0:
         exchange.answer(REFUSAL)
     elif number % 7 == 0:
         exchange.reset()
     else:
-        exchange.answer(exchange.pass_on())
+        exchange.answer(exchange.forward())
 
 
 @contextmanager
-def behind_a_slow_provider(redis: Server, directory: Path) -> Iterator[tuple[Deployment, Proxy]]:
-    with Proxy() as proxy, running_service(redis, directory, sandbox_url=proxy.url) as service:
-        proxy.target = service.sandbox.port
-        proxy.treat = slow
+def behind_a_slow_provider(redis: Server, directory: Path) -> Iterator[tuple[Deployment, ProviderProxy]]:
+    with ProviderProxy() as proxy, running_service(redis, directory, sandbox_url=proxy.url) as service:
+        proxy.provider_port = service.sandbox.port
+        proxy.behaviour = slow
         assert eventually(lambda: len(workers_that_answer(service)) == 2, BOUND)  # all have started
         yield service, proxy
 
@@ -68,39 +68,42 @@ def recorded_results(
     """Return the result that Redis has recorded for every send."""
     loaded = settings.load(directory / "config.toml", {})
     store, keyring = RedisStore(client_from_url(redis.url), RecordingEvents()), loaded.keyring()
-    booked: Counter[DeliveryStatus] = Counter()
+    recorded: Counter[DeliveryStatus] = Counter()
     for phone, answer in zip(phones, answers, strict=True):
         if answer.status in (201, 202):
             phone_key = PhoneKey(keyring.phone_hash(phone), loaded.phone_limits())
             found = store.read(phone_key, "shop", keyring.verification_hash(answer.body["verification_id"]))
-            booked.update(send.delivery for send in found.sends)
-    return booked
+            recorded.update(send.delivery for send in found.sends)
+    return recorded
 
 
 def test_f34_stop_records_the_result_of_every_send(redis_server: Server, tmp_path: Path) -> None:
     phones = [new_phone() for _ in range(IN_FLIGHT)]
-    with behind_a_slow_provider(redis_server, tmp_path) as (service, proxy), ThreadPoolExecutor(1) as aside:
+    with (
+        behind_a_slow_provider(redis_server, tmp_path) as (service, proxy),
+        ThreadPoolExecutor(1) as executor,
+    ):
 
         def request(phone: str) -> Callable[[], Answer]:
             return lambda: service.request(phone)
 
-        asked = aside.submit(at_once, [request(phone) for phone in phones])
-        assert eventually(lambda: proxy.seen == IN_FLIGHT, 30)
+        requests = executor.submit(at_once, [request(phone) for phone in phones])
+        assert eventually(lambda: proxy.requests == IN_FLIGHT, 30)
         began = time.monotonic()
         service.process.send_signal(signal.SIGTERM)
-        answers = asked.result(BOUND)
+        answers = requests.result(BOUND)
         exit_code = service.process.wait(BOUND)
         took = time.monotonic() - began
 
     statuses = Counter(answer.status for answer in answers)
-    booked = recorded_results(tmp_path, redis_server, phones, answers)
+    recorded = recorded_results(tmp_path, redis_server, phones, answers)
     sent = [json.loads(line) for line in service.log.read_text().splitlines() if '"event":"sms_send"' in line]
 
     assert exit_code == 0
     assert took < BOUND
     assert sum(statuses.values()) == IN_FLIGHT
     assert set(statuses) == {201, 202, 429}
-    assert booked == {DeliveryStatus.ACCEPTED: statuses[201], DeliveryStatus.UNKNOWN: statuses[202]}
+    assert recorded == {DeliveryStatus.ACCEPTED: statuses[201], DeliveryStatus.UNKNOWN: statuses[202]}
     assert Counter(event["outcome"] for event in sent) == {
         "accepted": statuses[201],
         "unknown": statuses[202],
@@ -142,9 +145,12 @@ def test_stop_writes_the_last_counts_to_redis(redis_server: Server, tmp_path: Pa
 
 
 def test_stop_accepts_no_new_connections_while_it_finishes(redis_server: Server, tmp_path: Path) -> None:
-    with behind_a_slow_provider(redis_server, tmp_path) as (service, proxy), ThreadPoolExecutor(1) as aside:
-        asked = aside.submit(service.request, new_phone())
-        assert eventually(lambda: proxy.seen == 1, 30)
+    with (
+        behind_a_slow_provider(redis_server, tmp_path) as (service, proxy),
+        ThreadPoolExecutor(1) as executor,
+    ):
+        requests = executor.submit(service.request, new_phone())
+        assert eventually(lambda: proxy.requests == 1, 30)
         service.process.send_signal(signal.SIGTERM)
 
         def is_refused() -> bool:
@@ -155,7 +161,7 @@ def test_stop_accepts_no_new_connections_while_it_finishes(redis_server: Server,
             return False
 
         assert eventually(is_refused, 5)
-        assert asked.result(BOUND).status == 201
+        assert requests.result(BOUND).status == 201
 
 
 def test_connections_that_were_not_accepted_yet_are_served(redis_server: Server, tmp_path: Path) -> None:

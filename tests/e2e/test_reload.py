@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from faults.proxy import Proxy, pass_through, unanswered
+from faults.provider_proxy import ProviderProxy, drop_answer, pass_through
 from support.deployment import Deployment, new_phone, running_service
 from support.redis_servers import Server
 from support.waiting import eventually
@@ -65,21 +65,21 @@ def refuse(service: Deployment) -> list[str]:
 
 @dataclass
 class Load:
-    """Users who verify their phones one by one, and a connection that is used until the server closes it."""
+    """Users who verify one phone after the other, and connections used until the server closes them."""
 
     service: Deployment
     over: threading.Event = field(default_factory=threading.Event)
-    seen: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
 
     def verify_phones(self) -> None:
         while not self.over.is_set():
             phone = new_phone()
             opened = self.service.request(phone)
-            self.seen[f"request {opened.status}"] += 1
+            self.outcomes[f"request {opened.status}"] += 1
             verified = self.service.verify(phone, opened.body["verification_id"], self.service.code(phone))
-            self.seen[f"verify {verified.status}"] += 1
+            self.outcomes[f"verify {verified.status}"] += 1
             proof = {"proof": verified.body["proof"], "purpose": "login"}
-            self.seen[f"redeem {self.service.post('/otp/redeem', proof).status}"] += 1
+            self.outcomes[f"redeem {self.service.post('/otp/redeem', proof).status}"] += 1
 
     def use_one_connection(self) -> None:
         """Make calls, on a new connection only after an answer that closes the last one."""
@@ -96,7 +96,7 @@ class Load:
             answer = connection.getresponse()
             answer.read()
             will_close = answer.will_close
-            self.seen[f"healthz {answer.status}"] += 1
+            self.outcomes[f"healthz {answer.status}"] += 1
             time.sleep(0.01)
 
 
@@ -111,8 +111,8 @@ def under_load(service: Deployment) -> Iterator[Load]:
             yield load
         finally:
             load.over.set()
-        for one in running:
-            one.result(30)
+        for future in running:
+            future.result(30)
 
 
 @pytest.fixture
@@ -160,8 +160,8 @@ def test_f33_keys_routes_and_limits_change_under_load(service: Deployment) -> No
         assert service.post("/otp/redeem", {"proof": proof, "purpose": "login"}).status == 200
         fresh = service.request(new_phone())
 
-    assert {key.partition(" ")[2] for key in load.seen} == {"200", "201"}
-    assert {"request 201", "verify 200", "redeem 200", "healthz 200"} == set(load.seen)
+    assert {key.partition(" ")[2] for key in load.outcomes} == {"200", "201"}
+    assert {"request 201", "verify 200", "redeem 200", "healthz 200"} == set(load.outcomes)
     assert fresh.body["sends_left"] == 1
     assert [route["name"] for route in service.get("/readyz").body["routes"]] == ["second", "main"]
     assert eventually(lambda: events(service, "sms_send")[-1]["route"] == "second", 10)
@@ -182,18 +182,18 @@ def test_f33_removed_key_is_rejected_after_a_reload(service: Deployment) -> None
 
 
 def test_sends_in_flight_finish_in_the_old_workers(redis_server: Server, tmp_path: Path) -> None:
-    with Proxy() as proxy, running_service(redis_server, tmp_path, sandbox_url=proxy.url) as service:
-        proxy.target = service.sandbox.port
-        proxy.treat = unanswered
+    with ProviderProxy() as proxy, running_service(redis_server, tmp_path, sandbox_url=proxy.url) as service:
+        proxy.provider_port = service.sandbox.port
+        proxy.behaviour = drop_answer
         phones = [new_phone() for _ in range(6)]
         with ThreadPoolExecutor(6) as pool:
-            asked = [pool.submit(service.request, phone) for phone in phones]
-            assert eventually(lambda: proxy.seen == 6, 20)
-            proxy.treat = pass_through
+            requests = [pool.submit(service.request, phone) for phone in phones]
+            assert eventually(lambda: proxy.requests == 6, 20)
+            proxy.behaviour = pass_through
             configure(service, ('name = "main"', 'name = "renamed"'))
             reload(service)
             assert service.request(new_phone()).status == 201
-            answers = [one.result(30) for one in asked]
+            answers = [request.result(30) for request in requests]
 
         assert eventually(lambda: len(events(service, "sms_send")) == 7, 10)
         routes = Counter((event["route"], event["outcome"]) for event in events(service, "sms_send"))

@@ -1,11 +1,11 @@
-"""Users who sign in while servers die: which answers they get, when service resumes, what is lost."""
+"""Users who sign in while servers are killed: their responses, the recovery time, and what is lost."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -13,12 +13,12 @@ from support.call_history import Call, History, Recorder, Sms, group_by
 from support.deployment import Answer, Deployment, new_phone
 
 PAUSE = 0.1
-"""Seconds that a user waits after `store_unavailable`; less than `Retry-After` says."""
+"""Seconds that a user waits after `store_unavailable`; less than `Retry-After`."""
 
 
 @dataclass(frozen=True)
 class SignIn:
-    """A user who got a proof, at *at* (unix seconds)."""
+    """A completed verification; *at* is when its proof was issued (unix seconds)."""
 
     phone: str
     verification_id: str
@@ -29,10 +29,10 @@ class SignIn:
 
 @dataclass
 class Crowd:
-    """Users who sign in one after the other, in *people* threads."""
+    """Users who sign in one after the other, in *threads* threads."""
 
     deployment: Deployment
-    people: int = 6
+    threads: int = 6
     history: History = field(default_factory=History)
     signed_in: list[SignIn] = field(default_factory=list)
     redeemed: list[SignIn] = field(default_factory=list)
@@ -45,7 +45,7 @@ class Crowd:
     @contextmanager
     def signing_in(self) -> Iterator[None]:
         """Let users sign in until the block ends."""
-        threads = [threading.Thread(target=self._keep_signing_in) for _ in range(self.people)]
+        threads = [threading.Thread(target=self._keep_signing_in) for _ in range(self.threads)]
         for thread in threads:
             thread.start()
         try:
@@ -68,19 +68,19 @@ class Crowd:
         approved = self.recorder.verify(phone, vid, code)
         if approved.status != 200:
             return False
-        one = SignIn(phone, vid, code, approved.body["proof"], time.time())
-        self.signed_in.append(one)
-        if self.recorder.redeem(one.proof).status == 200:
-            self.redeemed.append(one)
+        sign_in = SignIn(phone, vid, code, approved.body["proof"], time.time())
+        self.signed_in.append(sign_in)
+        if self.recorder.redeem(sign_in.proof).status == 200:
+            self.redeemed.append(sign_in)
         return True
 
     # ── results ──
 
     def served_since(self, moment: float) -> int:
-        """Return how many users who came after *moment* have signed in."""
+        """Return how many users who started after *moment* have signed in."""
         opened = [call for call in list(self.history.calls) if call.opened and call.began > moment]
-        asked = {call.verification_id for call in opened}
-        return sum(one.verification_id in asked for one in list(self.signed_in))
+        ids = {call.verification_id for call in opened}
+        return sum(sign_in.verification_id in ids for sign_in in list(self.signed_in))
 
     def recovery(self, moment: float) -> float:
         """Return the seconds from *moment* to the end of the last failed call after it."""
@@ -96,23 +96,19 @@ class Crowd:
     def outcomes(self) -> Counter[int]:
         return Counter(call.status for call in self.history.calls)
 
-    def try_again(self) -> tuple[list[SignIn], list[SignIn]]:
+    def replay_everything(self) -> tuple[list[SignIn], list[SignIn]]:
         """Submit every code and redeem every proof again; return those that were accepted again."""
         codes, proofs = list(self.signed_in), list(self.redeemed)
         return (
-            [one for one in codes if self._is_accepted(lambda: self._verify(one))],  # noqa: B023 - called at once
-            [one for one in proofs if self._is_accepted(lambda: self.recorder.redeem(one.proof))],  # noqa: B023
+            [sign_in for sign_in in codes if self._verify(sign_in).status == 200],
+            [sign_in for sign_in in proofs if self.recorder.redeem(sign_in.proof).status == 200],
         )
 
-    def _verify(self, one: SignIn) -> Answer:
-        return self.recorder.verify(one.phone, one.verification_id, one.code)
+    def _verify(self, sign_in: SignIn) -> Answer:
+        return self.recorder.verify(sign_in.phone, sign_in.verification_id, sign_in.code)
 
-    @staticmethod
-    def _is_accepted(call: Callable[[], Answer]) -> bool:
-        return call().status == 200
-
-    def written(self) -> History:
-        """Return the history with the SMS from the sandbox and the log."""
+    def complete_history(self) -> History:
+        """Add the SMS of the sandbox and the log to the history, and return it."""
         phones = group_by(self.history.of("request"), lambda call: str(call.body["phone"]))
         self.history.sms = [Sms.read(row) for phone in phones for row in self.deployment.inbox(phone)]
         self.history.log = self.deployment.log.read_text(encoding="utf-8")

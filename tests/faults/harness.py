@@ -1,4 +1,4 @@
-"""The harness of fault tests: two worker processes, Redis behind a relay, and the sandbox as provider.
+"""The harness of the fault tests: two worker processes, Redis behind a relay, and the sandbox as provider.
 
 The tests of a file share it, so the service must work again after each fault. Each test has its own history,
 which is checked at the end of the test.
@@ -35,20 +35,20 @@ DEADLINE = 6.0
 """Seconds: `service.request_deadline`."""
 
 READ_TIMEOUT = 1.0
-"""Seconds, for Redis: a busy machine may stop a healthy one for longer than the default."""
+"""Seconds, for Redis; more than the default, because a busy machine may delay a healthy server."""
 
 SOON = 4.0
-"""Seconds: connecting and reading may take one each, a busy machine the rest."""
+"""Seconds in which a call with a broken store must end: two time-outs of one second, and some reserve."""
 
 WORKERS = 2
 
 RECOVERY_TIMEOUT = 20.0
-"""Seconds until a service must have recovered; it needs fractions of one, a busy machine more."""
+"""Seconds in which the service must recover; usually it takes less than one."""
 
 
 @dataclass
 class Harness:
-    """A running service, and all parts that can break. *shop* makes the calls of one test."""
+    """A running service and all parts that can fail. *shop* makes and records the calls of one test."""
 
     service: Deployment
     redis_process: RedisProcess
@@ -86,11 +86,13 @@ class Harness:
         assert set(workers(self.service)) == self.workers_before, "recovery needed a restart"
 
     def wait_until_healthy(self) -> None:
-        """Wait until complete verifications succeed: each closed connection may make one call fail."""
+        """Wait until three verifications in a row succeed: each closed connection may make one call fail."""
         assert eventually(lambda: is_ready(self.service), RECOVERY_TIMEOUT), self.log()[-2000:]
-        assert eventually(lambda: all(self._serves() for _ in range(3)), RECOVERY_TIMEOUT), self.log()[-2000:]
+        assert eventually(lambda: all(self._can_verify() for _ in range(3)), RECOVERY_TIMEOUT), self.log()[
+            -2000:
+        ]
 
-    def _serves(self) -> bool:
+    def _can_verify(self) -> bool:
         phone = new_phone()
         sent = self.shop.request(phone)
         if sent.status != 201:
@@ -126,13 +128,13 @@ class Harness:
         phone = new_phone()
         return str(self.approve(phone, self.open(phone)).body["proof"])
 
-    # ── state, read past the service ──
+    # ── state of the sandbox, Redis and the log ──
 
     def sms(self, phone: str = "") -> list[Sms]:
         """Return the SMS to *phone*, or to every phone of this test, the oldest first."""
-        ours = {str(call.body.get("phone")) for call in self.history.calls}
-        found = [Sms.read(message) for message in reversed(self.service.inbox(phone))]
-        return [sms for sms in found if sms.phone in ours]
+        own_phones = {str(call.body.get("phone")) for call in self.history.calls}
+        messages = [Sms.read(message) for message in reversed(self.service.inbox(phone))]
+        return [sms for sms in messages if sms.phone in own_phones]
 
     def code(self, phone: str) -> str:
         return self.service.code(phone)
@@ -143,7 +145,7 @@ class Harness:
             stored = client.get("otp:budget:{sms}:service") or b"0 0"
         return int(stored.split()[1])
 
-    def everything(self) -> dict[bytes, bytes]:
+    def stored_values(self) -> dict[bytes, bytes]:
         """Return the stored keys of verifications and phones with their values."""
         with self.redis_process.client() as client:
             return {key: client.get(key) or b"" for key in client.scan_iter("otp:{*")}
@@ -165,7 +167,7 @@ class Harness:
 def running_harness(
     *options: str, url: str = "redis://127.0.0.1:{port}/0", change: Callable[[str], str] = lambda text: text
 ) -> Iterator[Harness]:
-    """Run a harness until the block ends; *options* are options of Redis, *url* is its URL."""
+    """Run a harness until the block ends. *options* are for Redis; `{port}` in *url* is that of the relay."""
     with ExitStack() as stack:
         redis_process = stack.enter_context(running_redis(redis_binary(), *options))
         relay = stack.enter_context(Relay(redis_process.port))
@@ -180,7 +182,7 @@ def running_on(
     change: Callable[[str], str] = lambda text: text,
     **more: Any,
 ) -> Iterator[Harness]:
-    """Run a service on a Redis that runs already."""
+    """Run a service on a running Redis until the block ends."""
     directory = redis_process.directory / "service"
     directory.mkdir()
     timeouts = f"[redis]\nconnect_timeout = {READ_TIMEOUT}\nread_timeout = {READ_TIMEOUT}"
@@ -211,15 +213,15 @@ def is_refused_for_now(answer: Answer, code: str = "store_unavailable") -> bool:
 
 
 @contextmanager
-def in_the_background(*works: Callable[[], object]) -> Iterator[None]:
-    """Call each of *works* repeatedly while the block runs."""
+def repeat_in_background(*calls: Callable[[], object]) -> Iterator[None]:
+    """Make each of *calls* repeatedly, each in its own thread, while the block runs."""
     over = threading.Event()
 
-    def run(work: Callable[[], object]) -> None:
+    def repeat(call: Callable[[], object]) -> None:
         while not over.is_set():
-            work()
+            call()
 
-    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    threads = [threading.Thread(target=repeat, args=(call,)) for call in calls]
     for thread in threads:
         thread.start()
     try:
@@ -230,8 +232,8 @@ def in_the_background(*works: Callable[[], object]) -> Iterator[None]:
             thread.join()
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """Return how long *call* takes."""
+def duration(call: Callable[[], object]) -> float:
+    """Make *call* and return how many seconds it takes."""
     began = time.monotonic()
     call()
     return time.monotonic() - began
@@ -239,7 +241,7 @@ def seconds(call: Callable[[], object]) -> float:
 
 @contextmanager
 def configured(redis_process: RedisProcess, **settings: object) -> Iterator[redis.Redis]:
-    """Change *settings* of the server until the block ends, on a connection that exists already."""
+    """Change *settings* of Redis until the block ends, through a connection that exists before the change."""
     with redis_process.client() as client:
         names = {name.replace("_", "-"): value for name, value in settings.items()}
         before = {name: client.config_get(name)[name] for name in names}
@@ -256,7 +258,7 @@ def statuses(answers: Sequence[Answer]) -> set[int]:
     return {answer.status for answer in answers}
 
 
-def alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

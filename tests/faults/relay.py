@@ -1,4 +1,4 @@
-"""A TCP relay between service and store that can delay, slice, drop and reset, as a test chooses."""
+"""A TCP relay between the service and Redis that can delay, slice, drop and reset."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Self
 from otp_service.store.scripts import script
 
 SECONDS = 30
-"""Upper bound for all waits, in case a test does not end them."""
+"""Upper bound of all waits, for tests that fail before they clear their faults."""
 
 CHUNK = 65_536
 
@@ -23,23 +23,24 @@ CHUNK = 65_536
 class Relay:
     """Listens on a free port and forwards everything to *target*, which may change between connections.
 
-    *delay* (seconds) and *slice* (bytes) apply to replies; *drip* is the time in seconds between two slices.
-    `freeze` stops both directions. After *resets_after* replies, their connection is reset once.
+    *delay* (seconds) and *slice* (bytes) apply to replies; *drip* is the pause between two slices (seconds).
+    `freeze` stops both directions. After *resets_after* replies, one connection is reset. *lost* counts the
+    replies that were dropped.
     """
 
     def __init__(self, target: int) -> None:
-        self._home = target
+        self._original_target = target
         self.target = target
         self.delay = 0.0
         self.slice = CHUNK
         self.drip = 0.0
         self.resets_after: int | None = None
         self.lost = 0
-        self._befores: dict[bytes, Callable[[], object]] = {}
-        self._loses: set[bytes] = set()
+        self._hooks: dict[bytes, Callable[[], object]] = {}
+        self._scripts_to_lose: set[bytes] = set()
         self._links: set[_Link] = set()
-        self._flows = threading.Event()
-        self._flows.set()
+        self._may_forward = threading.Event()
+        self._may_forward.set()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, daemon=True).start()
@@ -48,30 +49,30 @@ class Relay:
 
     def freeze(self) -> None:
         """Accept connections and bytes, and forward nothing."""
-        self._flows.clear()
+        self._may_forward.clear()
 
     def thaw(self) -> None:
-        self._flows.set()
+        self._may_forward.set()
 
     def cut(self) -> None:
         """Close all connections."""
         for link in list(self._links):
             link.end()
 
-    def before(self, name: str, do: Callable[[], object]) -> None:
-        """Call *do* once, just before the next call of the script *name* reaches the store."""
-        self._befores[script(name).sha.encode()] = do
+    def call_before(self, name: str, hook: Callable[[], object]) -> None:
+        """Call *hook* once, just before the next call of the script *name* reaches Redis."""
+        self._hooks[script(name).sha.encode()] = hook
 
     def lose_reply_to(self, name: str) -> None:
-        """Close the connection once after the store has run the script *name*, before its reply."""
-        self._loses.add(script(name).sha.encode())
+        """After Redis has next run the script *name*, close the connection instead of sending the reply."""
+        self._scripts_to_lose.add(script(name).sha.encode())
 
     def clear_faults(self) -> None:
-        """Clear all faults; connections to an earlier target stay open."""
-        self.target = self._home
+        """Clear all faults. Connections to a changed target stay open."""
+        self.target = self._original_target
         self.delay, self.slice, self.drip, self.resets_after = 0.0, CHUNK, 0.0, None
-        self._befores.clear()
-        self._loses.clear()
+        self._hooks.clear()
+        self._scripts_to_lose.clear()
         self.thaw()
 
     # ── forwarding ──
@@ -79,41 +80,49 @@ class Relay:
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
-                near, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(near,), daemon=True).start()
+                service_side, _ = self._listener.accept()
+                threading.Thread(target=self._serve, args=(service_side,), daemon=True).start()
 
-    def _serve(self, near: socket.socket) -> None:
-        with near, suppress(OSError), socket.create_connection(("127.0.0.1", self.target), SECONDS) as far:
-            near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            link = _Link(near, far)
+    def _serve(self, service_side: socket.socket) -> None:
+        with (
+            service_side,
+            suppress(OSError),
+            socket.create_connection(("127.0.0.1", self.target), SECONDS) as redis_side,
+        ):
+            service_side.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            link = _Link(service_side, redis_side)
             self._links.add(link)
             try:
-                while self._pass_on(link):
+                while self._forward(link):
                     pass
             finally:
                 self._links.discard(link)
 
-    def _pass_on(self, link: _Link) -> bool:
+    def _forward(self, link: _Link) -> bool:
         """Forward the next bytes on *link*; return whether the connection stays open."""
-        ready, _, _ = select.select([link.near, link.far], [], [])
+        ready, _, _ = select.select([link.service_side, link.redis_side], [], [])
         for side in ready:
             data = side.recv(CHUNK)
-            self._flows.wait(SECONDS)
-            if not data or not (self._up(link, data) if side is link.near else self._down(link, data)):
+            self._may_forward.wait(SECONDS)
+            if not data or not (
+                self._forward_commands(link, data)
+                if side is link.service_side
+                else self._forward_replies(link, data)
+            ):
                 return False
         return True
 
-    def _up(self, link: _Link, data: bytes) -> bool:
-        for sha in [sha for sha in self._befores if sha in data]:
-            self._befores.pop(sha)()
-        for sha in [sha for sha in self._loses if sha in data]:
-            self._loses.discard(sha)
-            link.is_losing = True
-        link.far.sendall(data)
+    def _forward_commands(self, link: _Link, data: bytes) -> bool:
+        for sha in [sha for sha in self._hooks if sha in data]:
+            self._hooks.pop(sha)()
+        for sha in [sha for sha in self._scripts_to_lose if sha in data]:
+            self._scripts_to_lose.discard(sha)
+            link.drops_reply = True
+        link.redis_side.sendall(data)
         return True
 
-    def _down(self, link: _Link, data: bytes) -> bool:
-        if link.is_losing or self.resets_after == 0:
+    def _forward_replies(self, link: _Link, data: bytes) -> bool:
+        if link.drops_reply or self.resets_after == 0:
             self.lost += 1
             self.resets_after = None
             link.reset()
@@ -123,7 +132,7 @@ class Relay:
         time.sleep(self.delay)
         size = self.slice
         for start in range(0, len(data), size):
-            link.near.sendall(data[start : start + size])
+            link.service_side.sendall(data[start : start + size])
             time.sleep(self.drip)
         return True
 
@@ -141,18 +150,18 @@ class Relay:
 
 
 class _Link:
-    """One connection: *near* leads to the service, *far* to the store. Only its own thread closes it."""
+    """A connection of the service and its connection to Redis. Only its own thread closes it."""
 
-    def __init__(self, near: socket.socket, far: socket.socket) -> None:
-        self.near = near
-        self.far = far
-        self.is_losing = False
+    def __init__(self, service_side: socket.socket, redis_side: socket.socket) -> None:
+        self.service_side = service_side
+        self.redis_side = redis_side
+        self.drops_reply = False
 
     def end(self) -> None:
-        for side in (self.near, self.far):
+        for side in (self.service_side, self.redis_side):
             with suppress(OSError):
                 side.shutdown(socket.SHUT_RDWR)
 
     def reset(self) -> None:
-        self.near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.near.close()
+        self.service_side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.service_side.close()

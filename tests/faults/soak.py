@@ -18,28 +18,27 @@ from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 
-from faults import proxy as treatments
-from faults.harness import Harness, alive, running_on
-from faults.proxy import Proxy, Treat
+from faults import provider_proxy
+from faults.harness import Harness, is_alive, running_on
+from faults.provider_proxy import Behaviour, ProviderProxy
 from faults.redis_process import running_redis
 from faults.relay import Relay
 from support.deployment import Answer, new_phone, workers
 from support.redis_servers import redis_binary
 from support.waiting import eventually
 
-HANDS = 8
-"""People at a time."""
+USER_THREADS = 8
 
 WARM_UP = 8.0
-"""Seconds of traffic without a fault, after which memory and connections are first looked at."""
+"""Seconds of traffic without a fault before memory and connections are measured."""
 
 LOG = ("--appendonly", "yes", "--appendfsync", "no", "--auto-aof-rewrite-percentage", "0")
-"""A killed server has forgotten nothing that it had answered."""
+"""A killed server keeps everything that it has acknowledged."""
 
 INBOX = 200_000
 
 COOLDOWN = 61.0
-"""Seconds until a resend may be sent; only a soak of some minutes sees many."""
+"""Seconds until a resend is allowed; only a soak of several minutes has many resends."""
 
 
 @dataclass
@@ -56,7 +55,7 @@ class SoakRun:
     """A harness whose provider may fail too, and its users."""
 
     harness: Harness
-    proxy: Proxy
+    proxy: ProviderProxy
     seed: int
     oldest: int
     faults: Counter[str] = field(default_factory=Counter)
@@ -66,27 +65,28 @@ class SoakRun:
     def run(self, seconds: float) -> tuple[Size, Size]:
         """Run for *seconds*; return the sizes before the first fault and after the last."""
         over = threading.Event()
-        hands = [
-            threading.Thread(target=self.run_users, args=(self.random_for(str(hand)), over))
-            for hand in range(HANDS)
+        threads = [
+            threading.Thread(target=self.run_users, args=(self.random_for(str(number)), over))
+            for number in range(USER_THREADS)
         ]
-        hands.append(threading.Thread(target=self.run_patient_users, args=(over,)))
-        for hand in hands:
-            hand.start()
+        threads.append(threading.Thread(target=self.run_patient_users, args=(over,)))
+        for thread in threads:
+            thread.start()
         try:
             time.sleep(min(WARM_UP, seconds / 4))
             before = self.size()
             self.inject_faults(self.random_for("faults"), time.monotonic() + seconds - WARM_UP)
         finally:
             over.set()
-            for hand in hands:
-                hand.join()
+            for thread in threads:
+                thread.join()
         self.clear_faults_everywhere()
         self.harness.wait_until_healthy()
         return before, self.size()
 
-    def random_for(self, whose: str) -> random.Random:
-        return random.Random(f"{self.seed}:{whose}")  # noqa: S311 - must be repeatable
+    def random_for(self, user: str) -> random.Random:
+        """Return a random generator for *user*, the same in each run with this seed."""
+        return random.Random(f"{self.seed}:{user}")  # noqa: S311 - must be repeatable
 
     def size(self) -> Size:
         status = Path(f"/proc/{self.oldest}/status").read_text()
@@ -96,14 +96,14 @@ class SoakRun:
 
     # ── users ──
 
-    def run_users(self, chance: random.Random, over: threading.Event) -> None:
+    def run_users(self, rng: random.Random, over: threading.Event) -> None:
         """Act as one user after the other."""
         while not over.is_set():
             try:
-                self.run_user(chance)
+                self.run_user(rng)
             except (OSError, HTTPException):
                 time.sleep(0.05)  # the worker of this connection died
-            time.sleep(chance.uniform(0.1, 0.4))
+            time.sleep(rng.uniform(0.1, 0.4))
 
     def run_patient_users(self, over: threading.Event) -> None:
         """Act as users who wait until the cooldown ends and request the code again."""
@@ -120,47 +120,47 @@ class SoakRun:
             except (OSError, HTTPException):
                 over.wait(0.05)
 
-    def run_user(self, chance: random.Random) -> None:
+    def run_user(self, rng: random.Random) -> None:
         """Request a code and use it as users do."""
         shop, phone = self.harness.shop, new_phone()
-        sent = self.call_with_retries(chance, "/otp/request", {"phone": phone, "purpose": "login"})
+        sent = self.call_with_retries(rng, "/otp/request", {"phone": phone, "purpose": "login"})
         if sent.status not in (201, 202):
             return
         opened = str(sent.body["verification_id"])
-        for _ in range(chance.choice([0, 0, 1, 2])):
-            shop.verify(phone, opened, f"{chance.randrange(10**6):06d}")
-        end = chance.random()
+        for _ in range(rng.choice([0, 0, 1, 2])):
+            shop.verify(phone, opened, f"{rng.randrange(10**6):06d}")
+        end = rng.random()
         if end < 0.1:
             shop.resend(phone, opened)
         if end > 0.85:
             shop.cancel(phone, opened)
-        if chance.random() < 0.3:
+        if rng.random() < 0.3:
             shop.status(phone, opened)
         if inbox := self.harness.service.inbox(phone):
             body = {"phone": phone, "verification_id": opened, "code": str(inbox[0]["code"])}
-            approved = self.call_with_retries(chance, "/otp/verify", body)
+            approved = self.call_with_retries(rng, "/otp/verify", body)
             if approved.status == 200:
-                self.use(chance, approved.body["proof"])
+                self.use(rng, approved.body["proof"])
 
-    def use(self, chance: random.Random, proof: str) -> None:
+    def use(self, rng: random.Random, proof: str) -> None:
         """Redeem a proof, sometimes twice."""
-        self.call_with_retries(chance, "/otp/redeem", {"proof": proof, "purpose": "login"})
-        if chance.random() < 0.3:
+        self.call_with_retries(rng, "/otp/redeem", {"proof": proof, "purpose": "login"})
+        if rng.random() < 0.3:
             self.harness.shop.redeem(proof)
 
-    def call_with_retries(self, chance: random.Random, path: str, body: Mapping[str, str]) -> Answer:
+    def call_with_retries(self, rng: random.Random, path: str, body: Mapping[str, str]) -> Answer:
         """Make a call with an idempotency key, and repeat it while its outcome is unknown."""
-        key = {"Idempotency-Key": f"{chance.getrandbits(96):024x}"} if chance.random() < 0.7 else {}
+        key = {"Idempotency-Key": f"{rng.getrandbits(96):024x}"} if rng.random() < 0.7 else {}
         for _ in range(3 if key else 1):
             answer = self.harness.shop.call(path, body, **key)
             if answer.status < 500 and answer.status != 409:
                 break
-            time.sleep(chance.uniform(0.05, 0.3))
+            time.sleep(rng.uniform(0.05, 0.3))
         return answer
 
     # ── faults ──
 
-    def inject_faults(self, chance: random.Random, until: float) -> None:
+    def inject_faults(self, rng: random.Random, until: float) -> None:
         """Inject a fault, clear it and wait a little, until the time *until*."""
         faults = [
             *(
@@ -172,63 +172,63 @@ class SoakRun:
             self.store_killed,
             self.scripts_flushed,
             self.worker_killed,
-            *(partial(self.provider_fault, name, treat) for name, treat in PROVIDER_FAULTS.items()),
+            *(partial(self.provider_fault, name, behaviour) for name, behaviour in PROVIDER_FAULTS.items()),
         ]
         waiting: list[Callable[[random.Random], None]] = []
         while time.monotonic() < until:
             if not waiting:  # each fault occurs once before any is repeated
-                waiting = chance.sample(faults, len(faults))
-            waiting.pop()(chance)
+                waiting = rng.sample(faults, len(faults))
+            waiting.pop()(rng)
             self.clear_faults_everywhere()
-            time.sleep(chance.uniform(0.5, 2.0))
+            time.sleep(rng.uniform(0.5, 2.0))
 
     def clear_faults_everywhere(self) -> None:
         self.harness.relay.clear_faults()
         self.harness.redis_process.thaw()
-        self.proxy.treat = treatments.pass_through
+        self.proxy.behaviour = provider_proxy.pass_through
 
-    def relay_fault(self, name: str, chance: random.Random) -> None:
+    def relay_fault(self, name: str, rng: random.Random) -> None:
         self.faults[f"store: {name}"] += 1
         relay = self.harness.relay
         if name == "reset":
-            relay.resets_after = chance.randrange(5)
+            relay.resets_after = rng.randrange(5)
         elif name == "freeze":
             relay.freeze()
         elif name == "delay":
-            relay.delay = chance.choice([0.1, 0.7])
+            relay.delay = rng.choice([0.1, 0.7])
         elif name == "slice":
-            relay.slice = chance.randrange(1, 9)
+            relay.slice = rng.randrange(1, 9)
         else:
             relay.lose_reply_to(
-                chance.choice(["precheck", "create", "record_result", "attempt", "redeem", "budget_take"])
+                rng.choice(["precheck", "create", "record_result", "attempt", "redeem", "budget_take"])
             )
-        time.sleep(chance.uniform(0.3, 1.5))
+        time.sleep(rng.uniform(0.3, 1.5))
 
-    def store_stopped(self, chance: random.Random) -> None:
+    def store_stopped(self, rng: random.Random) -> None:
         self.faults["store: stopped"] += 1
         self.harness.redis_process.freeze()
-        time.sleep(chance.uniform(0.2, 1.5))
+        time.sleep(rng.uniform(0.2, 1.5))
 
-    def store_paused(self, chance: random.Random) -> None:
+    def store_paused(self, rng: random.Random) -> None:
         self.faults["store: paused"] += 1
         with self.harness.redis_process.client() as client:
-            client.client_pause(chance.randrange(200, 1_000), all=chance.random() < 0.5)
+            client.client_pause(rng.randrange(200, 1_000), all=rng.random() < 0.5)
         time.sleep(1.0)
 
-    def store_killed(self, chance: random.Random) -> None:
+    def store_killed(self, rng: random.Random) -> None:
         self.faults["store: killed"] += 1
         self.harness.redis_process.kill()
-        time.sleep(chance.uniform(0.1, 1.0))
+        time.sleep(rng.uniform(0.1, 1.0))
         self.harness.redis_process.start()
 
-    def scripts_flushed(self, chance: random.Random) -> None:
+    def scripts_flushed(self, rng: random.Random) -> None:
         self.faults["store: scripts flushed"] += 1
         with self.harness.redis_process.client() as client:
-            for _ in range(chance.randrange(1, 50)):
+            for _ in range(rng.randrange(1, 50)):
                 client.script_flush()
                 time.sleep(0.01)
 
-    def worker_killed(self, chance: random.Random) -> None:
+    def worker_killed(self, rng: random.Random) -> None:
         """Kill the newer worker: the memory of the oldest is measured."""
         self.faults["worker: killed"] += 1
         newer = [pid for pid in workers(self.harness.service) if pid != self.oldest]
@@ -241,23 +241,23 @@ class SoakRun:
         time.sleep(0.1)
         return len(set(workers(self.harness.service)) - old) == 2
 
-    def provider_fault(self, name: str, treat: Treat, chance: random.Random) -> None:
+    def provider_fault(self, name: str, behaviour: Behaviour, rng: random.Random) -> None:
         self.faults[f"provider: {name}"] += 1
-        self.proxy.treat = treat
-        time.sleep(chance.uniform(0.3, 1.0))
+        self.proxy.behaviour = behaviour
+        time.sleep(rng.uniform(0.3, 1.0))
 
 
-def slow(exchange: treatments.Exchange) -> None:
+def slow(exchange: provider_proxy.Exchange) -> None:
     """The provider answers after a delay."""
     time.sleep(0.5)
-    treatments.pass_through(exchange)
+    provider_proxy.pass_through(exchange)
 
 
-PROVIDER_FAULTS: dict[str, Treat] = {
+PROVIDER_FAULTS: dict[str, Behaviour] = {
     "slow": slow,
-    "reset": treatments.reset_at_once,
-    "torn": treatments.reset_in_answer,
-    "half an answer": treatments.truncated_answer,
+    "reset": provider_proxy.reset_at_once,
+    "torn": provider_proxy.reset_during_answer,
+    "half an answer": provider_proxy.truncate_answer,
 }
 
 
@@ -275,7 +275,7 @@ def running_soak(seed: int) -> Iterator[SoakRun]:
     with ExitStack() as stack:
         redis_process = stack.enter_context(running_redis(redis_binary(), *LOG))
         relay = stack.enter_context(Relay(redis_process.port))
-        proxy = stack.enter_context(Proxy())
+        proxy = stack.enter_context(ProviderProxy())
         harness = stack.enter_context(
             running_on(
                 redis_process,
@@ -286,7 +286,7 @@ def running_soak(seed: int) -> Iterator[SoakRun]:
                 change=without_alarm,
             )
         )
-        proxy.target = harness.service.sandbox.port
+        proxy.provider_port = harness.service.sandbox.port
         oldest = workers(harness.service)[0]
         yield SoakRun(harness, proxy, seed, oldest)
-        assert alive(oldest)
+        assert is_alive(oldest)

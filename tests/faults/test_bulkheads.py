@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import quantiles
 
-from faults import proxy as treatments
+from faults import provider_proxy
 from faults.harness import DEADLINE, Harness, is_refused_for_now, running_on
-from faults.proxy import Proxy
+from faults.provider_proxy import ProviderProxy
 from faults.redis_process import running_redis
 from faults.relay import Relay
 from support.deployment import Answer, new_phone
@@ -27,50 +27,50 @@ MANY = SENDS / 4
 
 
 @contextmanager
-def behind(proxy: Proxy) -> Iterator[Harness]:
-    """Run a harness whose provider is reached through *proxy*."""
+def harness_behind(proxy: ProviderProxy) -> Iterator[Harness]:
+    """Run a harness whose service reaches the provider through *proxy*."""
     with running_redis(redis_binary()) as redis_process, Relay(redis_process.port) as relay:
         url = f"redis://127.0.0.1:{relay.port}/0"
         with running_on(redis_process, relay, url, sandbox_url=proxy.url) as harness:
-            proxy.target = harness.service.sandbox.port
+            proxy.provider_port = harness.service.sandbox.port
             yield harness
 
 
 def test_f31_hanging_sends_do_not_delay_verifications() -> None:
-    with Proxy() as proxy, behind(proxy) as harness:
-        people = [new_phone() for _ in range(40)]
-        opened = {phone: harness.open(phone) for phone in people}
-        codes = {phone: harness.code(phone) for phone in people}
-        proxy.treat = treatments.swallowed
-        asked: list[Answer] = []
-        asking = [
-            threading.Thread(target=lambda: asked.append(harness.shop.request(new_phone())))
+    with ProviderProxy() as proxy, harness_behind(proxy) as harness:
+        phones = [new_phone() for _ in range(40)]
+        opened = {phone: harness.open(phone) for phone in phones}
+        codes = {phone: harness.code(phone) for phone in phones}
+        proxy.behaviour = provider_proxy.drop_request
+        answers: list[Answer] = []
+        threads = [
+            threading.Thread(target=lambda: answers.append(harness.shop.request(new_phone())))
             for _ in range(SENDS)
         ]
-        for thread in asking:
+        for thread in threads:
             thread.start()
-        assert proxy.held.wait(10)
+        assert proxy.request_held.wait(10)
         time.sleep(0.5)
 
         began = len(harness.history.calls)
         approved = []
-        for phone in people:
-            if sum(thread.is_alive() for thread in asking) < MANY:
+        for phone in phones:
+            if sum(thread.is_alive() for thread in threads) < MANY:
                 break  # a slow machine verifies fewer codes while sends hang
             approved.append(harness.shop.verify(phone, opened[phone], codes[phone]))
-        for thread in asking:
+        for thread in threads:
             thread.join()
 
         took = [c.ended - c.began for c in harness.history.calls[began:] if c.name == "verify"]
         assert len(approved) >= 5, "no send hung while codes were verified"
         assert {answer.status for answer in approved} == {200}
         assert quantiles(took, n=20)[-1] < 1.0
-        assert {answer.status for answer in asked} == {202, 503}
-        refused = [answer for answer in asked if answer.status == 503]
+        assert {answer.status for answer in answers} == {202, 503}
+        refused = [answer for answer in answers if answer.status == 503]
         assert all(is_refused_for_now(answer, "provider_unavailable") for answer in refused)
         assert max(c.ended - c.began for c in harness.history.calls) < DEADLINE
-        proxy.treat = treatments.pass_through
-        proxy.let_go.set()
+        proxy.behaviour = provider_proxy.pass_through
+        proxy.release.set()
         harness.end()
 
 

@@ -66,11 +66,11 @@ def test_sentinels_promote_another_master_and_replicated_writes_are_not_lost(
             crowd, _ = kill_under_load(service, setup.master, record_property)
 
             assert setup.master_port() in {replica.port for replica in setup.replicas}
-            again = crowd.try_again()
+            again = crowd.replay_everything()
             record_property("codes and proofs taken twice", list(map(len, again)))
             assert again == ([], [])
             assert crowd.forgotten() == []
-            check(crowd.written())
+            check(crowd.complete_history())
 
 
 def test_cluster_continues_without_a_master_and_loses_only_unreplicated_writes(
@@ -81,14 +81,14 @@ def test_cluster_continues_without_a_master_and_loses_only_unreplicated_writes(
         with running_service(cluster.masters[0], tmp_path, change=change) as service:
             crowd, died_at = kill_under_load(service, cluster.masters[0], record_property)
 
-            codes, proofs = crowd.try_again()
+            codes, proofs = crowd.replay_everything()
             record_property("codes and proofs taken twice", [len(codes), len(proofs)])
             lost = {one.verification_id for one in codes + proofs} | {
                 call.verification_id for call in crowd.forgotten()
             }
             assert others_were_served(crowd, died_at)
             assert opened_before(crowd, died_at - LAG).isdisjoint(lost)
-            history = crowd.written()
+            history = crowd.complete_history()
             history.calls = [call for call in history.calls if call.verification_id not in lost]
             check(history)
 

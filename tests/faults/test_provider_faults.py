@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from faults import proxy as treatments
-from faults.proxy import Proxy, Treat
+from faults import provider_proxy
+from faults.provider_proxy import Behaviour, ProviderProxy
 from sms.wire import response
 from support.deployment import Answer, Deployment, at_once, new_phone, running_service, workers
 from support.redis_servers import Server
@@ -35,21 +35,21 @@ def with_short_timeouts(text: str) -> str:
 
 @dataclass
 class Bench:
-    """The service and its proxy."""
+    """A service and the proxy in front of its provider."""
 
     service: Deployment
-    proxy: Proxy
+    proxy: ProviderProxy
 
     def sms(self, phone: str) -> int:
         """Return the number of SMS that reached *phone*."""
         return len(self.service.inbox(phone))
 
-    def request(self, phone: str, treat: Treat) -> Answer:
-        self.proxy.treat = treat
+    def request(self, phone: str, behaviour: Behaviour) -> Answer:
+        self.proxy.behaviour = behaviour
         try:
             return self.service.request(phone)
         finally:
-            self.proxy.treat = treatments.pass_through
+            self.proxy.behaviour = provider_proxy.pass_through
 
     def budget(self) -> int:
         """Return the number of SMS that today's budget of the service has counted."""
@@ -63,11 +63,14 @@ class Bench:
 
 
 @contextmanager
-def bench(
+def running_bench(
     redis: Server, directory: Path, change: Callable[[str], str] = with_short_timeouts
 ) -> Iterator[Bench]:
-    with Proxy() as proxy, running_service(redis, directory, change=change, sandbox_url=proxy.url) as service:
-        proxy.target = service.sandbox.port
+    with (
+        ProviderProxy() as proxy,
+        running_service(redis, directory, change=change, sandbox_url=proxy.url) as service,
+    ):
+        proxy.provider_port = service.sandbox.port
         yield Bench(service, proxy)
 
 
@@ -78,42 +81,42 @@ def single(text: str) -> str:
 
 @pytest.fixture(scope="module")
 def shared_bench(redis_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with bench(redis_server, tmp_path_factory.mktemp("bench"), single) as opened:
+    with running_bench(redis_server, tmp_path_factory.mktemp("bench"), single) as opened:
         yield opened
 
 
 @pytest.fixture
-def at(shared_bench: Bench) -> Bench:
-    """The service after an accepted SMS: the failures of the test before do not count."""
+def bench(shared_bench: Bench) -> Bench:
+    """The shared service after an accepted SMS, so that failures of the previous test do not count."""
     assert shared_bench.service.request(new_phone()).status == 201
-    shared_bench.proxy.seen = 0
+    shared_bench.proxy.requests = 0
     return shared_bench
 
 
 @pytest.fixture
-def own(redis_server: Server, tmp_path: Path) -> Iterator[Bench]:
-    """A service for one test, because the test leaves it unable to send or needs both workers."""
-    with bench(redis_server, tmp_path) as opened:
+def own_bench(redis_server: Server, tmp_path: Path) -> Iterator[Bench]:
+    """A service for one test, which leaves it unable to send or needs both workers."""
+    with running_bench(redis_server, tmp_path) as opened:
         yield opened
 
 
-def may_request_at_once(at: Bench, phone: str) -> bool:
+def may_request_at_once(bench: Bench, phone: str) -> bool:
     """Return whether *phone* has no cooldown, so that the next request sends."""
-    return at.service.request(phone).status == 201
+    return bench.service.request(phone).status == 201
 
 
 # ── F19: nothing was sent ──
 
 
-def test_f19_refused_connection_uses_no_quota(own: Bench) -> None:
-    phone, before = new_phone(), own.budget()
-    own.proxy.refuse()
+def test_f19_refused_connection_uses_no_quota(own_bench: Bench) -> None:
+    phone, before = new_phone(), own_bench.budget()
+    own_bench.proxy.refuse()
 
-    answers = [own.service.request(phone) for _ in range(2)]
+    answers = [own_bench.service.request(phone) for _ in range(2)]
 
     assert [(a.status, a.body["code"]) for a in answers] == [(503, "provider_unavailable")] * 2
     assert all(1 <= int(a.headers["retry-after"]) <= 5 for a in answers)
-    assert (own.sms(phone), own.budget()) == (0, before)
+    assert (own_bench.sms(phone), own_bench.budget()) == (0, before)
 
 
 def test_f19_unresolvable_name_uses_no_quota(redis_server: Server, tmp_path: Path) -> None:
@@ -127,7 +130,7 @@ def test_f19_unresolvable_name_uses_no_quota(redis_server: Server, tmp_path: Pat
 
 
 def test_f19_server_without_tls_uses_no_quota(redis_server: Server, tmp_path: Path) -> None:
-    with Proxy() as plain:
+    with ProviderProxy() as plain:
         url = plain.url.replace("http://", "https://")
         with running_service(redis_server, tmp_path, change=with_short_timeouts, sandbox_url=url) as service:
             phone = new_phone()
@@ -138,32 +141,34 @@ def test_f19_server_without_tls_uses_no_quota(redis_server: Server, tmp_path: Pa
 
 # ── F20–F22: the outcome is unknown ──
 
-UNKNOWN: dict[str, tuple[Treat, int]] = {
-    "f20 swallowed": (treatments.swallowed, 0),
-    "f21 no answer after it acted": (treatments.unanswered, 1),
-    "f22 reset within the answer": (treatments.reset_in_answer, 1),
-    "f22 half an answer": (treatments.truncated_answer, 1),
-    "f22 reset before it acted": (treatments.reset_at_once, 0),
+UNKNOWN: dict[str, tuple[Behaviour, int]] = {
+    "f20 swallowed": (provider_proxy.drop_request, 0),
+    "f21 no answer after it acted": (provider_proxy.drop_answer, 1),
+    "f22 reset within the answer": (provider_proxy.reset_during_answer, 1),
+    "f22 half an answer": (provider_proxy.truncate_answer, 1),
+    "f22 reset before it acted": (provider_proxy.reset_at_once, 0),
 }
 
 
-@pytest.mark.parametrize(("treat", "sms"), UNKNOWN.values(), ids=UNKNOWN.keys())
-def test_f20_f21_f22_unknown_outcome_is_kept_and_never_sent_again(at: Bench, treat: Treat, sms: int) -> None:
-    phone, before = new_phone(), at.budget()
+@pytest.mark.parametrize(("behaviour", "sms"), UNKNOWN.values(), ids=UNKNOWN.keys())
+def test_f20_f21_f22_unknown_outcome_is_kept_and_never_sent_again(
+    bench: Bench, behaviour: Behaviour, sms: int
+) -> None:
+    phone, before = new_phone(), bench.budget()
 
-    answer = at.request(phone, treat)
-    again = at.service.request(phone)
+    answer = bench.request(phone, behaviour)
+    again = bench.service.request(phone)
 
     assert (answer.status, answer.body["delivery"]) == (202, "unknown")
     assert (again.status, again.body["code"]) == (429, "cooldown_active")
-    assert at.sms(phone) == sms
-    assert at.proxy.seen == 1
-    assert at.budget() == before + 1
+    assert bench.sms(phone) == sms
+    assert bench.proxy.requests == 1
+    assert bench.budget() == before + 1
     opened = answer.body["verification_id"]
     if sms:
-        assert at.service.verify(phone, opened, at.service.code(phone)).status == 200
+        assert bench.service.verify(phone, opened, bench.service.code(phone)).status == 200
     else:
-        assert at.states(phone, opened) == ["unknown"]
+        assert bench.states(phone, opened) == ["unknown"]
 
 
 # ── F23: malformed answers ──
@@ -189,42 +194,42 @@ NO_ANSWERS = {
 
 
 @pytest.mark.parametrize("data", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
-def test_f23_only_an_explicit_ok_counts_as_sent(at: Bench, data: bytes) -> None:
-    phone, before = new_phone(), at.budget()
+def test_f23_only_an_explicit_ok_counts_as_sent(bench: Bench, data: bytes) -> None:
+    phone, before = new_phone(), bench.budget()
 
-    answer = at.request(phone, treatments.forged_answer(data))
+    answer = bench.request(phone, provider_proxy.forge_answer(data))
 
     assert (answer.status, answer.body["delivery"]) == (202, "unknown")
-    assert at.proxy.seen == 1
-    assert (at.sms(phone), at.budget()) == (0, before + 1)
+    assert bench.proxy.requests == 1
+    assert (bench.sms(phone), bench.budget()) == (0, before + 1)
     assert "Gateway" not in answer.text
 
 
 # ── F26, F27: the provider rejects ──
 
 
-def refusal(code: str, message: str = "", status: int = 200) -> Treat:
+def refusal(code: str, message: str = "", status: int = 200) -> Behaviour:
     body = json.dumps({"Code": code, "Message": message, "RequestId": "F655A8D5"}, ensure_ascii=False)
-    return treatments.forged_answer(response(body.encode(), status))
+    return provider_proxy.forge_answer(response(body.encode(), status))
 
 
 WINDOWS = {"分钟": 60, "小时": 3_600, "天": 86_400}
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-def test_f26_flow_control_of_a_number_is_reported_with_its_window(at: Bench, window: str) -> None:
-    phone, before = new_phone(), at.budget()
-    treat = refusal("isv.BUSINESS_LIMIT_CONTROL", f"触发{window}级流控Permits:1")
+def test_f26_flow_control_of_a_number_is_reported_with_its_window(bench: Bench, window: str) -> None:
+    phone, before = new_phone(), bench.budget()
+    behaviour = refusal("isv.BUSINESS_LIMIT_CONTROL", f"触发{window}级流控Permits:1")
 
-    answer = at.request(phone, treat)
-    again = at.service.request(phone)
+    answer = bench.request(phone, behaviour)
+    again = bench.service.request(phone)
 
     assert (answer.status, answer.body["code"]) == (429, "provider_rate_limited")
     assert 1 <= answer.body["retry_after"] <= WINDOWS[window]
     assert (again.status, again.body["code"]) == (429, "provider_rate_limited")
     assert again.body["retry_after"] <= answer.body["retry_after"]
-    assert at.proxy.seen == 1
-    assert at.budget() == before
+    assert bench.proxy.requests == 1
+    assert bench.budget() == before
     assert "流控" not in answer.text
 
 
@@ -232,39 +237,39 @@ OURS = ["isv.AMOUNT_NOT_ENOUGH", "isv.OUT_OF_SERVICE", "isv.DAY_LIMIT_CONTROL", 
 
 
 @pytest.mark.parametrize("code", OURS)
-def test_f26_f27_account_errors_suspend_the_route_and_use_no_quota(own: Bench, code: str) -> None:
-    phone, before = new_phone(), own.budget()
+def test_f26_f27_account_errors_suspend_the_route_and_use_no_quota(own_bench: Bench, code: str) -> None:
+    phone, before = new_phone(), own_bench.budget()
 
-    answer = own.request(phone, refusal(code, "余额不足"))
+    answer = own_bench.request(phone, refusal(code, "余额不足"))
 
     assert (answer.status, answer.body["code"]) == (502, "provider_misconfigured")
-    assert own.proxy.seen == 1
-    assert (own.sms(phone), own.budget()) == (0, before)
+    assert own_bench.proxy.requests == 1
+    assert (own_bench.sms(phone), own_bench.budget()) == (0, before)
     assert code not in answer.text
     assert "余额" not in answer.text
-    assert eventually(lambda: f'"provider_code":"{code}"' in own.service.log.read_text())
-    assert eventually(lambda: '"event":"route_suspended"' in own.service.log.read_text())
+    assert eventually(lambda: f'"provider_code":"{code}"' in own_bench.service.log.read_text())
+    assert eventually(lambda: '"event":"route_suspended"' in own_bench.service.log.read_text())
 
 
-def test_f26_throttled_account_gets_a_retry_after_and_no_further_calls(at: Bench) -> None:
-    phone, before = new_phone(), at.budget()
+def test_f26_throttled_account_gets_a_retry_after_and_no_further_calls(bench: Bench) -> None:
+    phone, before = new_phone(), bench.budget()
 
-    answer = at.request(phone, refusal("Throttling.User", status=400))
+    answer = bench.request(phone, refusal("Throttling.User", status=400))
 
     assert (answer.status, answer.body["code"]) == (503, "provider_unavailable")
     assert 1 <= int(answer.headers["retry-after"]) <= 5
-    assert at.proxy.seen == 1
-    assert at.budget() == before
-    assert may_request_at_once(at, phone)
-    assert at.sms(phone) == 1
+    assert bench.proxy.requests == 1
+    assert bench.budget() == before
+    assert may_request_at_once(bench, phone)
+    assert bench.sms(phone) == 1
 
 
 @pytest.mark.parametrize("code", ["isv.MOBILE_NUMBER_ILLEGAL", "isv.BLACK_KEY_CONTROL_LIMIT"])
-def test_f27_number_without_sms_is_reported_and_keeps_its_cooldown(at: Bench, code: str) -> None:
-    phone, before = new_phone(), at.budget()
+def test_f27_number_without_sms_is_reported_and_keeps_its_cooldown(bench: Bench, code: str) -> None:
+    phone, before = new_phone(), bench.budget()
 
-    answer = at.request(phone, refusal(code))
-    again = at.service.request(phone)
+    answer = bench.request(phone, refusal(code))
+    again = bench.service.request(phone)
 
     assert (answer.status, answer.body["code"]) in {
         (422, "destination_rejected"),
@@ -272,8 +277,8 @@ def test_f27_number_without_sms_is_reported_and_keeps_its_cooldown(at: Bench, co
     }
     if answer.status == 422:
         assert again.body["code"] == "cooldown_active"
-    assert at.budget() == before + (again.status == 201)
-    assert at.service.get("/readyz").status == 200
+    assert bench.budget() == before + (again.status == 201)
+    assert bench.service.get("/readyz").status == 200
 
 
 # ── F28, F29: the process dies ──
@@ -297,32 +302,34 @@ def ready(service: Deployment) -> bool:
 
 
 @contextmanager
-def dying_request(at: Bench, phone: str, treat: Treat) -> Iterator[None]:
+def dying_request(bench: Bench, phone: str, behaviour: Behaviour) -> Iterator[None]:
     """Request a code, and kill the workers while the provider is held; the caller gets no answer."""
 
-    def ask() -> None:
+    def make_request() -> None:
         with suppress(OSError):
-            request_with_key(at, phone)
+            request_with_key(bench, phone)
 
-    at.proxy.treat = treat
-    asking = threading.Thread(target=ask)
-    asking.start()
-    assert at.proxy.held.wait(10)
-    at.proxy.treat = treatments.pass_through
-    kill_workers(at.service)
+    bench.proxy.behaviour = behaviour
+    request = threading.Thread(target=make_request)
+    request.start()
+    assert bench.proxy.request_held.wait(10)
+    bench.proxy.behaviour = provider_proxy.pass_through
+    kill_workers(bench.service)
     yield
-    asking.join(10)
+    request.join(10)
 
 
-def request_with_key(at: Bench, phone: str) -> Answer:
+def request_with_key(bench: Bench, phone: str) -> Answer:
     """Request a code with an idempotency key, so that the call can be repeated if its answer is lost."""
-    return at.service.post("/otp/request", {"phone": phone, "purpose": "login"}, Idempotency_Key=f"k{phone}")
+    return bench.service.post(
+        "/otp/request", {"phone": phone, "purpose": "login"}, Idempotency_Key=f"k{phone}"
+    )
 
 
-def request_again(at: Bench, phone: str) -> str:
+def request_again(bench: Bench, phone: str) -> str:
     """Return the verification that the lost call created, once its idempotency record is abandoned."""
-    assert eventually(lambda: request_with_key(at, phone).status == 202, 20)
-    return str(request_with_key(at, phone).body["verification_id"])
+    assert eventually(lambda: request_with_key(bench, phone).status == 202, 20)
+    return str(request_with_key(bench, phone).body["verification_id"])
 
 
 def with_long_timeouts(text: str) -> str:
@@ -331,34 +338,34 @@ def with_long_timeouts(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("treat", "sms"),
-    [(treatments.swallowed, 0), (treatments.unanswered, 1)],
+    ("behaviour", "sms"),
+    [(provider_proxy.drop_request, 0), (provider_proxy.drop_answer, 1)],
     ids=["f28 before the send", "f29 after the send"],
 )
 def test_f28_f29_killed_worker_leaves_all_counts_correct(
-    redis_server: Server, tmp_path: Path, treat: Treat, sms: int
+    redis_server: Server, tmp_path: Path, behaviour: Behaviour, sms: int
 ) -> None:
-    with bench(redis_server, tmp_path, with_long_timeouts) as at:
-        phone, before, others = new_phone(), at.budget(), open_verifications(at)
-        with dying_request(at, phone, treat):
-            (hashed,) = open_verifications(at) - others
-            again = at.service.request(phone)
+    with running_bench(redis_server, tmp_path, with_long_timeouts) as bench:
+        phone, before, others = new_phone(), bench.budget(), open_verifications(bench)
+        with dying_request(bench, phone, behaviour):
+            (new_hash,) = open_verifications(bench) - others
+            again = bench.service.request(phone)
 
             assert (again.status, again.body["code"]) == (429, "cooldown_active")
             assert again.body["retry_after"] <= 60
-            assert at.sms(phone) == sms
-            assert at.budget() == before + 1
-            opened = request_again(at, phone)
-            assert at.service.verification_hash(opened) == hashed
+            assert bench.sms(phone) == sms
+            assert bench.budget() == before + 1
+            opened = request_again(bench, phone)
+            assert bench.service.verification_hash(opened) == new_hash
             if sms:
-                assert at.service.verify(phone, opened, at.service.code(phone)).status == 200
+                assert bench.service.verify(phone, opened, bench.service.code(phone)).status == 200
             else:
-                assert at.states(phone, opened) == ["sending"]
+                assert bench.states(phone, opened) == ["sending"]
 
 
-def open_verifications(at: Bench) -> set[str]:
+def open_verifications(bench: Bench) -> set[str]:
     """Return the hashes of all pending verifications."""
-    with at.service.redis.client() as client:
+    with bench.service.redis.client() as client:
         keys = [key.decode() for key in client.scan_iter("otp:{*}:*") if client.get(key)[1:2] == b"p"]
     return {key.rpartition(":")[2] for key in keys}
 
@@ -375,57 +382,57 @@ def with_two_sends(text: str) -> str:
 def test_send_beyond_the_limit_is_rejected_at_once_and_uses_no_quota(
     redis_server: Server, tmp_path: Path
 ) -> None:
-    with bench(redis_server, tmp_path, with_two_sends) as at:
-        opened = at.request(phone := new_phone(), treatments.pass_through).body["verification_id"]
-        code, before = at.service.code(phone), at.budget()
-        at.proxy.treat = treatments.swallowed
-        held = [threading.Thread(target=at.service.request, args=(new_phone(),)) for _ in range(2)]
-        for thread in held:
+    with running_bench(redis_server, tmp_path, with_two_sends) as bench:
+        opened = bench.request(phone := new_phone(), provider_proxy.pass_through).body["verification_id"]
+        code, before = bench.service.code(phone), bench.budget()
+        bench.proxy.behaviour = provider_proxy.drop_request
+        threads = [threading.Thread(target=bench.service.request, args=(new_phone(),)) for _ in range(2)]
+        for thread in threads:
             thread.start()
-        assert eventually(lambda: at.proxy.seen == 3)
+        assert eventually(lambda: bench.proxy.requests == 3)
 
         began = time.monotonic()
-        beyond = at.service.request(late := new_phone())
+        excess = bench.service.request(late := new_phone())
         took = time.monotonic() - began
-        verified = at.service.verify(phone, opened, code)
+        verified = bench.service.verify(phone, opened, code)
 
-        for thread in held:
+        for thread in threads:
             thread.join()
-        assert (beyond.status, beyond.body["code"]) == (503, "provider_unavailable")
-        assert 1 <= int(beyond.headers["retry-after"]) <= 5
+        assert (excess.status, excess.body["code"]) == (503, "provider_unavailable")
+        assert 1 <= int(excess.headers["retry-after"]) <= 5
         assert took < 4  # the sends in flight end after 5
         assert verified.status == 200
-        assert at.budget() == before + 2
-        at.proxy.treat = treatments.pass_through
-        assert may_request_at_once(at, late)
+        assert bench.budget() == before + 2
+        bench.proxy.behaviour = provider_proxy.pass_through
+        assert may_request_at_once(bench, late)
 
 
 # ── F30: the same request many times ──
 
 
-def test_f30_twenty_requests_without_a_key_are_one_sms(own: Bench) -> None:
+def test_f30_twenty_requests_without_a_key_are_one_sms(own_bench: Bench) -> None:
     phone = new_phone()
 
-    answers = at_once([lambda: own.service.request(phone) for _ in range(20)])
+    answers = at_once([lambda: own_bench.service.request(phone) for _ in range(20)])
 
     assert Counter(answer.status for answer in answers) == {201: 1, 429: 19}
-    assert own.sms(phone) == 1
+    assert own_bench.sms(phone) == 1
 
 
-def test_f30_twenty_requests_under_one_key_are_one_sms_and_one_answer(own: Bench) -> None:
+def test_f30_twenty_requests_under_one_key_are_one_sms_and_one_answer(own_bench: Bench) -> None:
     phone = new_phone()
     body = {"phone": phone, "purpose": "login"}
 
-    def ask() -> Answer:
-        answer = own.service.post("/otp/request", body, **{"Idempotency-Key": "double-click"})
+    def make_request() -> Answer:
+        answer = own_bench.service.post("/otp/request", body, **{"Idempotency-Key": "double-click"})
         while answer.status == 409:
             time.sleep(0.05)
-            answer = own.service.post("/otp/request", body, **{"Idempotency-Key": "double-click"})
+            answer = own_bench.service.post("/otp/request", body, **{"Idempotency-Key": "double-click"})
         return answer
 
-    answers = at_once([ask for _ in range(20)])
+    answers = at_once([make_request for _ in range(20)])
 
     assert {answer.status for answer in answers} == {201}
     assert len({answer.body["verification_id"] for answer in answers}) == 1
     assert sum("idempotency-replayed" in answer.headers for answer in answers) == 19
-    assert own.sms(phone) == 1
+    assert own_bench.sms(phone) == 1

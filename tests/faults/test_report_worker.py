@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from faults.proxy import Proxy
+from faults.provider_proxy import ProviderProxy
 from support.deployment import (
     ACCESS_KEY_ID,
     ACCESS_KEY_SECRET,
@@ -46,20 +46,23 @@ INVISIBLE_SECONDS = 2.0
 @pytest.fixture(scope="module")
 def behind_proxy(
     redis_server: Server, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Deployment, Proxy]]:
+) -> Iterator[tuple[Deployment, ProviderProxy]]:
     """A service, and the proxy through which it reaches the sandbox of each test."""
     directory = tmp_path_factory.mktemp("service")
-    with Proxy() as proxy, running_service(redis_server, directory, sandbox_url=proxy.url) as deployment:
+    with (
+        ProviderProxy() as proxy,
+        running_service(redis_server, directory, sandbox_url=proxy.url) as deployment,
+    ):
         yield deployment, proxy
 
 
 @pytest.fixture
-def service(behind_proxy: tuple[Deployment, Proxy]) -> Iterator[Deployment]:
+def service(behind_proxy: tuple[Deployment, ProviderProxy]) -> Iterator[Deployment]:
     """The service with a sandbox whose queues are empty."""
     deployment, proxy = behind_proxy
     config = SandboxConfig.default({ACCESS_KEY_ID: ACCESS_KEY_SECRET})
     with start_sandbox(replace(config, invisible_seconds=INVISIBLE_SECONDS)) as sandbox:
-        proxy.target = sandbox.port
+        proxy.provider_port = sandbox.port
         yield replace(deployment, sandbox=sandbox)
 
 

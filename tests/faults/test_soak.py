@@ -10,14 +10,14 @@ from collections import Counter
 from typing import Any
 
 from faults.harness import DEADLINE
-from faults.soak import HANDS, PROVIDER_FAULTS, Size, SoakRun, running_soak
+from faults.soak import PROVIDER_FAULTS, USER_THREADS, Size, SoakRun, running_soak
 from support.call_history import check
 
 SECONDS = float(os.environ.get("OTP_SOAK_SECONDS", "20"))
 SEED = int(os.environ.get("OTP_SOAK_SEED", "0")) or secrets.randbelow(2**31) + 1
 
 GROWTH = 1.25
-"""Of memory: allocators keep what was used once; what grows with every fault or call is more than that."""
+"""Allowed growth of memory. Allocators keep freed memory; a leak in every call or fault exceeds this."""
 
 
 def test_f35_soak_breaks_no_limit_and_leaks_nothing() -> None:
@@ -41,8 +41,8 @@ def test_f35_soak_breaks_no_limit_and_leaks_nothing() -> None:
     assert len(soak.faults) >= min(10 + len(PROVIDER_FAULTS), int(SECONDS / 6))
     assert max(call.ended - call.began for call in history.calls) < DEADLINE + 1
     assert after.memory < before.memory * GROWTH
-    assert after.files <= before.files + 2 * HANDS
-    assert after.connections <= 2 * (HANDS + 4), "a pool keeps more connections than callers need"
+    assert after.files <= before.files + 2 * USER_THREADS
+    assert after.connections <= 2 * (USER_THREADS + 4), "a pool keeps more connections than callers need"
 
 
 def report_of(soak: SoakRun, before: Size, after: Size) -> str:

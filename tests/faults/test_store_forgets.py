@@ -146,11 +146,11 @@ def test_f18_killed_store_with_append_only_file_loses_nothing() -> None:
         harness.shop.verify(phone, opened, "000000")
         proof = harness.approve(used, over := harness.open(used)).body["proof"]
         harness.shop.redeem(proof)
-        before = harness.everything()
+        before = harness.stored_values()
         harness.redis_process.kill()
         harness.redis_process.start()
 
-        assert harness.everything() == before
+        assert harness.stored_values() == before
         harness.wait_until_healthy()
         assert harness.service.get("/readyz").body["warnings"] == []
         assert harness.shop.request(phone).body["code"] == "cooldown_active"

@@ -9,9 +9,9 @@ import pytest
 from faults.harness import (
     SOON,
     Harness,
+    duration,
     is_refused_for_now,
     running_on,
-    seconds,
 )
 from faults.redis_process import running_redis
 from faults.relay import Relay
@@ -49,7 +49,7 @@ def test_f01_service_starts_without_its_store_and_serves_once_it_is_up() -> None
 @pytest.mark.parametrize("script", ["precheck", "create"])
 def test_f02_store_killed_before_the_reservation_sends_nothing(harness: Harness, script: str) -> None:
     phone = new_phone()
-    harness.relay.before(script, harness.redis_process.kill)
+    harness.relay.call_before(script, harness.redis_process.kill)
 
     answer = harness.shop.request(phone)
 
@@ -61,7 +61,7 @@ def test_f02_store_killed_before_the_reservation_sends_nothing(harness: Harness,
 def test_f02_store_killed_before_an_attempt_approves_nothing(harness: Harness) -> None:
     phone = new_phone()
     opened = harness.open(phone)
-    harness.relay.before("attempt", harness.redis_process.kill)
+    harness.relay.call_before("attempt", harness.redis_process.kill)
 
     assert is_refused_for_now(harness.approve(phone, opened))
     harness.redis_process.start()
@@ -179,7 +179,7 @@ def test_f05_too_slow_store_is_a_503_and_no_connection_leaks(harness: Harness) -
     before = harness.connections()
     harness.relay.delay = 1.5
 
-    took = seconds(lambda: harness.shop.status(phone, opened))
+    took = duration(lambda: harness.shop.status(phone, opened))
     answers = [answer for _ in range(2) for answer in harness.all_calls(phone, opened, proof)]
 
     assert took < SOON
@@ -258,7 +258,7 @@ def test_f06_silent_store_is_a_503_in_time(
 
 def test_f06_late_reservation_sends_nothing(harness: Harness) -> None:
     phone, before = new_phone(), harness.budget()
-    harness.relay.before("create", harness.redis_process.freeze)
+    harness.relay.call_before("create", harness.redis_process.freeze)
 
     late = harness.shop.request(phone)
     harness.redis_process.thaw()
@@ -272,7 +272,7 @@ def test_f06_late_reservation_sends_nothing(harness: Harness) -> None:
 def test_f06_code_approved_late_is_used_up(harness: Harness) -> None:
     phone = new_phone()
     opened = harness.open(phone)
-    harness.relay.before("attempt", harness.redis_process.freeze)
+    harness.relay.call_before("attempt", harness.redis_process.freeze)
 
     late = harness.approve(phone, opened)
     harness.redis_process.thaw()

@@ -16,8 +16,8 @@ import redis
 from faults.harness import (
     Harness,
     configured,
-    in_the_background,
     is_refused_for_now,
+    repeat_in_background,
     running_harness,
     statuses,
 )
@@ -34,7 +34,7 @@ from otp_service.store.verifications import RedisStore
 
 def assert_everything_is_refused(harness: Harness, phone: str, opened: str, proof: str) -> None:
     """Assert that every writing call is a 503, that the service is not ready, and that nothing is written."""
-    before, sms = harness.everything(), len(harness.sms())
+    before, sms = harness.stored_values(), len(harness.sms())
 
     answers = harness.all_calls(phone, opened, proof)
 
@@ -44,7 +44,7 @@ def assert_everything_is_refused(harness: Harness, phone: str, opened: str, proo
     assert len(refused) >= len(answers) - 2, "only a status and a cooldown can still be read"
     assert is_refused_for_now(harness.service.get("/readyz"))
     assert harness.service.get("/healthz").status == 200
-    assert harness.everything() == before
+    assert harness.stored_values() == before
     assert len(harness.sms()) == sms
 
 
@@ -275,7 +275,7 @@ def test_f15_password_change_under_load_causes_only_503s(harness_with_password: 
     harness.begin()
     with (
         harness.redis_process.client() as client,
-        in_the_background(*[lambda: harness.shop.request(new_phone())] * 4),
+        repeat_in_background(*[lambda: harness.shop.request(new_phone())] * 4),
     ):
         for password in ("second", PASSWORD):
             time.sleep(0.2)
@@ -317,9 +317,9 @@ def test_f16_repeated_script_flush_fails_no_call(harness: Harness) -> None:
         approved = harness.approve(phone, opened)
         assert harness.shop.redeem(approved.body["proof"]).status == 200
 
-    with harness.redis_process.client() as client, in_the_background(flush_scripts):
+    with harness.redis_process.client() as client, repeat_in_background(flush_scripts):
         until = time.monotonic() + 1.5
-        with in_the_background(*[make_calls] * 3):
+        with repeat_in_background(*[make_calls] * 3):
             time.sleep(max(0, until - time.monotonic()))
 
     assert {call.status for call in harness.history.calls} <= {200, 201, 422}

@@ -1,4 +1,4 @@
-"""A proxy between service and provider that injects the faults that a test chooses."""
+"""A proxy between the service and its SMS provider that injects faults."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from typing import Self
 from sms.wire import read_request
 
 SECONDS = 30
-"""Upper bound for all waits, in case a test does not end them."""
+"""Upper bound of all waits, for tests that fail before they release a request."""
 
-Treat = Callable[["Exchange"], None]
+Behaviour = Callable[["Exchange"], None]
+"""What the proxy does with one request."""
 
 
 class Exchange:
-    """One request in flight: it can be forwarded, held, answered with a forged answer, or reset."""
+    """One request in flight, and what a behaviour can do with it."""
 
-    def __init__(self, proxy: Proxy, connection: socket.socket, request: bytes) -> None:
+    def __init__(self, proxy: ProviderProxy, connection: socket.socket, request: bytes) -> None:
         self.proxy = proxy
         self.connection = connection
         self.request = request
 
-    def pass_on(self) -> bytes:
-        """Forward the request, and return the provider's answer."""
-        with socket.create_connection(("127.0.0.1", self.proxy.target), SECONDS) as provider:
+    def forward(self) -> bytes:
+        """Forward the request to the provider and return the answer."""
+        with socket.create_connection(("127.0.0.1", self.proxy.provider_port), SECONDS) as provider:
             provider.sendall(self.request)
             return _read_answer(provider)
 
@@ -36,24 +37,24 @@ class Exchange:
         self.connection.sendall(data)
 
     def hold(self) -> None:
-        """Send nothing until the test releases it."""
-        self.proxy.held.set()
-        self.proxy.let_go.wait(SECONDS)
+        """Send nothing until the test sets `release`."""
+        self.proxy.request_held.set()
+        self.proxy.release.wait(SECONDS)
 
     def reset(self) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()
 
 
-class Proxy:
-    """Listens on a free port; *treat* decides about every request, *target* is the provider's port."""
+class ProviderProxy:
+    """Listens on a free port and handles every request with *behaviour*; *requests* counts them."""
 
     def __init__(self) -> None:
-        self.target = 0
-        self.treat: Treat = pass_through
-        self.seen = 0
-        self.held = threading.Event()
-        self.let_go = threading.Event()
+        self.provider_port = 0
+        self.behaviour: Behaviour = pass_through
+        self.requests = 0
+        self.request_held = threading.Event()
+        self.release = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
@@ -77,8 +78,8 @@ class Proxy:
     def _serve(self, connection: socket.socket) -> None:
         with suppress(OSError), connection:
             while request := read_request(connection):
-                self.seen += 1
-                self.treat(Exchange(self, connection, request))
+                self.requests += 1
+                self.behaviour(Exchange(self, connection, request))
 
     def __enter__(self) -> Self:
         return self
@@ -86,48 +87,49 @@ class Proxy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.let_go.set()
+        self.release.set()
         self.refuse()
 
 
-# ── treatments ──
+# ── behaviours ──
 
 
 def pass_through(exchange: Exchange) -> None:
-    exchange.answer(exchange.pass_on())
+    """Forward the request and the answer."""
+    exchange.answer(exchange.forward())
 
 
-def swallowed(exchange: Exchange) -> None:
-    """The provider gets no request, and the caller no answer."""
+def drop_request(exchange: Exchange) -> None:
+    """Do not forward the request, and never answer."""
     exchange.hold()
 
 
-def unanswered(exchange: Exchange) -> None:
-    """The provider gets the request; its answer is lost."""
-    exchange.pass_on()
+def drop_answer(exchange: Exchange) -> None:
+    """Forward the request, and never answer."""
+    exchange.forward()
     exchange.hold()
 
 
-def reset_in_answer(exchange: Exchange) -> None:
-    """The provider gets the request; the connection is reset in the middle of the answer."""
-    exchange.answer(exchange.pass_on()[:60])
+def reset_during_answer(exchange: Exchange) -> None:
+    """Forward the request, and reset the connection in the middle of the answer."""
+    exchange.answer(exchange.forward()[:60])
     exchange.reset()
 
 
-def truncated_answer(exchange: Exchange) -> None:
-    """The provider gets the request; half of the answer arrives, then the connection is closed."""
-    answer = exchange.pass_on()
+def truncate_answer(exchange: Exchange) -> None:
+    """Forward the request, and close the connection before the end of the answer."""
+    answer = exchange.forward()
     exchange.answer(answer[: len(answer) - 20])
     exchange.connection.close()
 
 
 def reset_at_once(exchange: Exchange) -> None:
-    """The provider gets no request; the connection is reset."""
+    """Do not forward the request, and reset the connection."""
     exchange.reset()
 
 
-def forged_answer(data: bytes) -> Treat:
-    """The provider gets no request; the answer is *data*."""
+def forge_answer(data: bytes) -> Behaviour:
+    """Do not forward the request, and answer with *data*."""
     return lambda exchange: exchange.answer(data)
 
 
