@@ -39,7 +39,7 @@ WITH_FILES = {"--password-file": "/dev/null"}
 
 
 def block(document: str, begins: str) -> str:
-    (found,) = [one.text for one in blocks(document) if one.first.startswith(begins)]
+    (found,) = [one.text for one in blocks(document) if one.first_line.startswith(begins)]
     return found
 
 
@@ -80,7 +80,7 @@ def test_command_with_an_unknown_argument_is_detected() -> None:
 
 @pytest.mark.parametrize(
     "block",
-    [one for document in documents() for one in blocks(document) if one.first.startswith("make ")],
+    [one for document in documents() for one in blocks(document) if one.first_line.startswith("make ")],
     ids=lambda block: f"{block.document}:{block.line}",
 )
 def test_make_targets_in_the_docs_exist(block: Block) -> None:
@@ -106,9 +106,9 @@ def test_make_targets_in_the_docs_exist(block: Block) -> None:
 def place(tmp_path: Path, redis_server: Server) -> Iterator[Path]:
     """A directory with a configuration that uses the queues of a sandbox."""
     with start_sandbox(SandboxConfig.default({ACCESS_KEY_ID: ACCESS_KEY_SECRET})) as sandbox:
-        queues = next(one.text for one in blocks("docs/reports.md") if one.first == "[[routes]]").partition(
-            "[reports.queue]"
-        )
+        queues = next(
+            one.text for one in blocks("docs/reports.md") if one.first_line == "[[routes]]"
+        ).partition("[reports.queue]")
         extra = f"[reports.queue]{queues[2]}".replace("http://127.0.0.1:8025", sandbox.url)
         text = config_text(redis_server.url, sandbox.url, free_port(), make_secrets(), extra)
         (tmp_path / "config.toml").write_text(text)

@@ -36,7 +36,7 @@ def tool(name: str) -> str:
 
 
 def block(document: str, begins: str) -> str:
-    (found,) = [one.text for one in blocks(document) if one.first.startswith(begins)]
+    (found,) = [one.text for one in blocks(document) if one.first_line.startswith(begins)]
     return found
 
 
@@ -87,7 +87,7 @@ def test_systemd_accepts_the_unit_of_the_service(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: f"{unit.document}:{unit.line}")
 def test_systemd_accepts_every_unit_and_drop_in_of_the_docs(unit: Block, tmp_path: Path) -> None:
-    path = Path(unit.first.removeprefix("# /etc/systemd/system/"))
+    path = Path(unit.first_line.removeprefix("# /etc/systemd/system/"))
     is_drop_in = path.parent.name.endswith(".d")
     service = [(UNIT.name, UNIT.read_text())] if is_drop_in else []
 
