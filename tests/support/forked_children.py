@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import traceback
 from collections.abc import Callable
 from typing import Any
+
+
+SECONDS = 60
+"""A child that takes longer hangs, and is killed."""
 
 
 def in_forks(work: Callable[[int], Any], children: int = 2) -> list[Any]:
@@ -18,8 +23,10 @@ def in_forks(work: Callable[[int], Any], children: int = 2) -> list[Any]:
     results = []
     for pid, read_end in started:
         with os.fdopen(read_end, "rb") as stream:
-            results.append(json.loads(stream.read()))
+            result = stream.read()
         os.waitpid(pid, 0)
+        assert result, f"a child did not return within {SECONDS} s"
+        results.append(json.loads(result))
     return results
 
 
@@ -27,6 +34,8 @@ def _start(work: Callable[[int], Any], child: int) -> tuple[int, int]:
     read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(SECONDS)
         try:
             result = work(child)
         except BaseException:  # noqa: BLE001 - the parent gets the traceback
