@@ -9,8 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-
-SECONDS = 60
+SECONDS = 30
 """A child that takes longer hangs, and is killed."""
 
 
