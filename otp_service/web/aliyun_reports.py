@@ -46,7 +46,7 @@ class AliyunReportEndpoint:
 
         Raises:
             NotFound: the secret is wrong. The response does not reveal that such a URL exists.
-            PayloadTooLarge, InvalidRequest: the body is not a push of Aliyun.
+            PayloadTooLarge, InvalidRequest: the body is not a push from Aliyun.
             StoreUnavailable: Aliyun must push it again.
         """
         deadline = self.clock.monotonic() + DEADLINE_SECONDS

@@ -1,8 +1,7 @@
 """The blueprint: every route, and the request lifecycle around every view.
 
-The lifecycle is a wrapper of ours, not Flask's error handlers and hooks, so that the blueprint can be
-registered in any application: no exception of a view reaches that application, and nothing of the application
-is changed.
+The lifecycle is our own wrapper, not Flask's error handlers and hooks. So the blueprint can be registered in
+any application: no exception from a view reaches that application, and nothing in it is changed.
 """
 
 from __future__ import annotations
@@ -176,7 +175,7 @@ def with_request_lifecycle(
         deps: what the views need.
         name: the endpoint in the log and in the metrics.
         view: called with the request and its log.
-        log_success: whether requests that succeed are logged, too.
+        log_success: whether successful requests are logged as well.
         cross_origin: pages of the configured origins may read every response, including problems. Once the
             key is known, only origins of its client count; before that, those of all clients.
         check_target: reject other notations of the path.

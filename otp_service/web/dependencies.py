@@ -1,4 +1,4 @@
-"""What the views need, in one object that `app` fills in."""
+"""What the views need, in one object that `app` creates."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class ApiDependencies:
         service: requests, verifies and redeems.
         pages: the hosted pages.
         clients: the configured clients, by key and by id.
-        store: asked for its health.
+        store: for its health check.
         route_states: returns `name` and `state` of each SMS route; the state is `ok`, or one word for the
             problem.
         describe_failure: explains a provider's code for an SMS that was not delivered.
         events: where requests and errors are logged.
         clock: the time.
-        report_receiver: takes the delivery reports that Aliyun pushes; None if none are expected by HTTP.
+        report_receiver: receives the delivery reports that Aliyun pushes; None if no push is configured.
         proxy_trust: which proxies may report the client's IP address.
         dialing: the countries that the widget offers; the first one is preselected.
-        public_url: where browsers find the API; if empty, the URL of the request tells.
+        public_url: the URL at which browsers reach the API; if empty, it is derived from the request.
         global_risk_level: returns the level of the wrong-code alarm, 0 if it is off.
-        address_probe: answers `doctor --url`; None switches that off.
+        address_probe: answers `doctor --url`; None disables that.
         on_unreadable_ip: called when a trusted proxy has reported something that is not an IP address.
     """
 

@@ -225,7 +225,7 @@ def test_early_resend_is_rejected_with_a_message(browser: Browser, hosted: Hosti
             expect(button).to_be_disabled()
         else:
             button.click()
-            expect(page.locator("#error")).to_contain_text("It is too early for another SMS")
+            expect(page.locator("#error")).to_contain_text("It is too soon to send another SMS")
 
         assert len(hosted.inbox(phone)) == 1
 

@@ -407,7 +407,7 @@ def test_visitor_beyond_the_quota_must_wait(web_app: WebApp, visitor: Visitor) -
         facts for facts in web_app.harness.events.of("http_request") if facts["endpoint"] == "hosted_form"
     ]
 
-    assert page.alert == "That was too often. Please wait 42 seconds."
+    assert page.alert == "There were too many requests. Please wait 42 seconds."
     assert page.attributes("input", id="phone")["value"] == PHONE
     assert (event["client"], event["code"]) == ("shop", "limit_reached")
     assert web_app.harness.sender.sent == []
@@ -441,7 +441,7 @@ def test_early_resend_shows_how_long_to_wait(web_app: WebApp, visitor: Visitor) 
     web_app.harness.clock.advance(60)
     again = visitor.send("resend")
 
-    assert early.alert == "It is too early for another SMS to this number. Please wait 60 seconds."
+    assert early.alert == "It is too soon to send another SMS to this number. Please wait 60 seconds."
     assert again.alert == ""
     assert len(web_app.harness.sender.sent) == 2
 

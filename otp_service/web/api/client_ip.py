@@ -1,9 +1,9 @@
 """The client's IP address: that of the connection, or the one that trusted proxies report.
 
 By default no proxy is trusted and no header is read. A client can put anything into the headers of its
-request, so only those entries of `X-Forwarded-For` count that trusted proxies have appended at the right end.
+request, so only the entries that trusted proxies have appended at the right end of `X-Forwarded-For` count.
 Entries to the left of them are ignored, as are `X-Real-IP` and `Forwarded`. If an entry of a trusted proxy is
-not an IP address, the address of the connection counts.
+not an IP address, the address of the connection is used.
 """
 
 from __future__ import annotations

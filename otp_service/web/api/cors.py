@@ -1,7 +1,7 @@
-"""Cross-origin requests: which pages a browser lets call the API and read its responses.
+"""Cross-origin requests: which pages may call the API and read its responses in a browser.
 
 An origin must equal a configured one exactly. There are no patterns and no credentials, and `null` never
-matches. CORS is enforced by browsers only; strangers are kept out by the key and its limits.
+matches. Only browsers enforce CORS; the key and its limits keep strangers out.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The views of the API: what each endpoint asks of the services, and how it responds.
 
-A view takes an authenticated call and a validated body. It returns a result or raises an error of the domain.
+A view takes an authenticated call and a validated body. It returns a result or raises a domain error.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def cancel(call: ApiCall, body: VerificationRequest) -> ApiResult:
 
 
 def unlock(call: ApiCall, body: UnlockRequest) -> ApiResult:
-    """Reset the failed attempts of a phone, if the client may."""
+    """Reset the failed attempts of a phone, if the client is allowed to."""
     if not call.caller.client.may_unlock:
         raise Forbidden
     call.deps.service.unlock(call.caller.client, body.phone)

@@ -1,7 +1,7 @@
 """Request bodies: reads the bytes of a request and parses them into one flat JSON object.
 
-JSON has ambiguous corners, and all of them are rejected here: duplicate names (of which the last would win),
-`NaN`, a byte order mark, invalid UTF-8 and unlimited nesting. No error repeats any part of the body.
+Ambiguous JSON is rejected: duplicate names (of which the last would win), `NaN`, a byte order mark, invalid
+UTF-8 and unlimited nesting. No error repeats any part of the body.
 """
 
 from __future__ import annotations

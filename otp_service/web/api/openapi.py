@@ -240,7 +240,7 @@ class ProblemWithDelay(Problem):
 class ProblemWithLimit(ProblemWithDelay):
     """A limit of this service that was reached, with its name."""
 
-    limit: Annotated[str, Field(examples=["sends_per_hour"])]
+    limit: Annotated[str, Field(examples=["phone_sends_per_hour"])]
 
 
 class ProblemWithChallenge(Problem):
@@ -309,8 +309,8 @@ def _headers() -> Json:
             "schema": {"type": "string"},
         },
         "RateLimit": {
-            "description": "For servers: what is left of that limit (`r`), and the seconds until it grows "
-            "(`t`).",
+            "description": "For servers: how much of that limit is left (`r`), and the seconds until more is "
+            "available (`t`).",
             "schema": {"type": "string"},
         },
     }
@@ -336,7 +336,7 @@ def _parameters() -> Json:
         "RequestId": {
             "name": request_id.HEADER,
             "in": "header",
-            # No pattern: an id of another form is not an error, it is only ignored.
+            # No pattern: an id of another form is ignored and not an error.
             "description": "The caller's own id for this request, accepted with a secret key; "
             f"an id that does not match `^{request_id.GIVEN.pattern}$` is ignored.",
             "schema": {"type": "string"},
@@ -344,7 +344,7 @@ def _parameters() -> Json:
         "IdempotencyKey": {
             "name": "Idempotency-Key",
             "in": "header",
-            "description": "Requests with the same key and the same body have their effect once.",
+            "description": "Requests with the same key and the same body take effect only once.",
             "schema": {"type": "string", "pattern": f"^{idempotency.KEY.pattern}$"},
         },
     }

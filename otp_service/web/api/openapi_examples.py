@@ -71,7 +71,7 @@ def response(model: type[ResponseModel], status: int) -> dict[str, Any]:
 
 
 def problem(error: type[OtpError]) -> dict[str, object]:
-    """Return a problem document of *error*."""
+    """Return a problem document for *error*."""
     return problems.document(_error(error), _REQUEST_ID)
 
 

@@ -1,4 +1,4 @@
-"""Problem documents (RFC 9457), and the HTTP status of each error. No other module knows statuses of errors.
+"""Problem documents (RFC 9457), and the HTTP status of each error, which only this module knows.
 
 Every error, of the domain or of Flask, becomes a problem document with a stable `code`. An unexpected
 exception becomes `internal_error`. Its text may contain a phone number, so only its type and the line that
@@ -113,7 +113,7 @@ def render(error: OtpError, cause: Exception) -> Response:
 
 
 def origin(error: BaseException) -> str:
-    """Return file and line of the innermost frame in this package. Nothing else of an exception is logged."""
+    """Return file and line of the innermost frame in this package; only these and the type are logged."""
     lines = [_line(frame.f_code.co_filename, number) for frame, number in walk_tb(error.__traceback__)]
     return next((line for line in reversed(lines) if line), "")
 

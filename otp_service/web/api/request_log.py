@@ -79,7 +79,7 @@ _CURRENT: ContextVar[RequestLog | None] = ContextVar("request_log", default=None
 
 
 def begin(log: RequestLog) -> None:
-    """Make *log* the one of the current request."""
+    """Make *log* the log of the current request."""
     _CURRENT.set(log)
 
 

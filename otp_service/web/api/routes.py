@@ -19,7 +19,7 @@ from otp_service.web.api.schemas import RequestModel, ResponseModel
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One endpoint. *responses* maps each status of success to its model, or to None for an empty body.
+    """One endpoint. *responses* maps each success status to its model, or to None for an empty body.
 
     *supports_idempotency*: it reads the header `Idempotency-Key`.
     """
@@ -36,7 +36,7 @@ class Endpoint:
     supports_idempotency: bool = False
 
     def all_problems(self) -> tuple[type[OtpError], ...]:
-        """Return every error that this endpoint may respond with, including those of all endpoints."""
+        """Return every error that this endpoint may respond with, including those common to all endpoints."""
         of_idempotency = _IDEMPOTENCY_ERRORS if self.supports_idempotency else ()
         return (*_COMMON_ERRORS, *of_idempotency, *self.problems)
 
@@ -58,10 +58,10 @@ ENDPOINTS = (
         name="request",
         path="/otp/request",
         summary="Send a code",
-        description="Creates a verification and sends its code by SMS. With `verification_id` it sends the "
+        description="Creates a verification and sends its code by SMS. With `verification_id`, it sends the "
         "same code again. 202 means that the provider did not confirm in time that it accepted the SMS: "
         "treat it as sent. 200 means that a resend sent nothing: the outcome of the previous SMS was "
-        "unknown, and it has turned out to be accepted, or must be assumed to be.",
+        "unknown, and that SMS was accepted after all, or must be assumed to be accepted.",
         callers=auth.EVERYONE,
         body=schemas.SendCodeRequest,
         view=endpoints.request,
@@ -110,7 +110,7 @@ ENDPOINTS = (
         name="redeem",
         path="/otp/redeem",
         summary="Redeem a proof",
-        description="Returns the claims of a proof, once. A second call gets 409.",
+        description="Returns the claims of a proof, only once. A second call is answered with 409.",
         callers=auth.SERVERS,
         body=schemas.RedeemRequest,
         view=endpoints.redeem,
@@ -165,7 +165,7 @@ ENDPOINTS = (
         path="/otp/pages",
         summary="Create a hosted page",
         description="Returns a one-time URL, valid for ten minutes, at which a visitor verifies a phone "
-        "without any script of yours. At the end the page posts `proof` and `state` to `return_url`.",
+        "without any script on your side. At the end, the page posts `proof` and `state` to `return_url`.",
         callers=auth.SERVERS,
         body=schemas.CreatePageRequest,
         view=endpoints.create_page,

@@ -1,9 +1,9 @@
 """The bodies of requests and responses, field by field.
 
 These models validate requests and describe both directions in the OpenAPI document, so there is no second
-list. Request fields are checked for JSON type, length and characters only. What a valid phone or code is, the
-domain decides, and it raises its own errors. `domain.text_normalization` normalizes what people type, for the
-API and the hosted page alike.
+list. Request fields are checked only for JSON type, length and characters. The domain decides what a valid
+phone or code is, and raises its own errors. `domain.text_normalization` normalizes what people type, both for
+the API and for the hosted page.
 
 Responses give each time twice: absolute (RFC 3339, UTC) for records, and relative (seconds) for clients whose
 clock is wrong. The full phone number appears only where a proof was earned or redeemed. No response contains
@@ -36,7 +36,7 @@ _PRINTABLE = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 """No control characters: no person types one, and no program needs one."""
 
 _PASTED = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$"
-"""As `_PRINTABLE`, but with tabs and line breaks, which come along when people paste."""
+"""Like `_PRINTABLE`, but with tabs and line breaks, which pasted text may contain."""
 
 _LOCALE = r"^[A-Za-z]{2,8}([_-][A-Za-z0-9]{1,8})*([.@][A-Za-z0-9.@_-]*)?$"
 """A language tag. `_` is accepted as well, since Java, iOS and POSIX write `zh_CN`; POSIX may add a character
@@ -44,7 +44,7 @@ set and a variant: `zh_CN.UTF-8@pinyin`."""
 
 Text = Annotated[str, StringConstraints(max_length=64, pattern=_PRINTABLE)]
 TypedText = Annotated[str, StringConstraints(max_length=text_normalization.MAX_LENGTH, pattern=_PASTED)]
-"""What a person types or pastes. The length is that before normalization."""
+"""What a person types or pastes. The length limit applies before normalization."""
 
 PhoneField = Annotated[
     TypedText,
@@ -137,24 +137,23 @@ class SendCodeRequest(RequestModel):
     known_phone: Annotated[
         bool | None,
         Field(
-            description="The caller has an account with this phone: the request may use the part of the "
+            description="The caller has an account with this phone: the request may use the share of the "
             "daily budgets that is reserved for known phones. Secret keys only."
         ),
     ] = None
     known_device: Annotated[
         bool | None,
         Field(
-            description="The caller recognizes the device or session of this very person, for example by a "
-            "cookie set after an earlier login. The request is trusted, and may use quotas that strangers "
-            "cannot exhaust. An existing account is not enough, because anyone can start a login. Secret "
-            "keys only."
+            description="The caller recognizes this person's device or session, for example by a cookie set "
+            "after an earlier login. The request is trusted, and may use quotas that strangers cannot "
+            "exhaust. An existing account is not enough, because anyone can start a login. Secret keys only."
         ),
     ] = None
     accepts_challenge: Annotated[
         bool | None,
         Field(
             description="The caller can pass a risk challenge to its page and repeat the request with the "
-            "solution. While the wrong-code alarm is on, such a request gets a challenge as browsers do; "
+            "solution. While the wrong-code alarm is on, such a request gets a challenge, as a browser does; "
             "requests with a secret key but without this field do not. Secret keys only."
         ),
     ] = None
@@ -196,7 +195,7 @@ class RedeemRequest(RequestModel):
         ),
     ]
     allow_test: Annotated[
-        bool | None, Field(description="Accept proofs of configured test phones, too.", strict=True)
+        bool | None, Field(description="Also accept proofs of configured test phones.", strict=True)
     ] = None
 
 
@@ -207,7 +206,7 @@ class CreatePageRequest(RequestModel):
         str,
         StringConstraints(max_length=2048, pattern=_PRINTABLE),
         Field(
-            description="Where the page posts the proof to: exactly one of the client's `return_urls`.",
+            description="Where the page posts the proof. Must equal one of the client's `return_urls`.",
             examples=["https://www.example.com/verified"],
         ),
     ]
@@ -268,7 +267,7 @@ class VerificationResponse(ResponseModel):
 
     verification_id: Annotated[
         str,
-        Field(description="The id, with which this verification can be resent, verified and canceled."),
+        Field(description="The id that is needed to resend, verify, look up or cancel this verification."),
     ]
     status: Status
     purpose: str
@@ -317,7 +316,7 @@ class StatusResponse(VerificationResponse):
 
 
 class ApprovedResponse(ResponseModel):
-    """The code was correct, and `proof` says so to every server that trusts this service."""
+    """The code was correct, and `proof` proves it to every server that trusts this service."""
 
     status: Literal[Status.APPROVED]
     verification_id: str
@@ -328,7 +327,7 @@ class ApprovedResponse(ResponseModel):
 
 
 class RedeemedResponse(ResponseModel):
-    """The claims of a valid proof, which is now used up."""
+    """The claims of a valid proof, which has now been redeemed."""
 
     phone: Annotated[str, Field(description="The full number in E.164.", examples=["+8613800138000"])]
     purpose: str
@@ -439,7 +438,7 @@ def ready_response(routes: Sequence[dict[str, object]], *, persists: bool, risk_
 
     Args:
         routes: name and state of each SMS route.
-        persists: whether the data of the store survive a restart.
+        persists: whether the data of the store survives a restart.
         risk_level: the level of the wrong-code alarm, 0 if it is off.
     """
     states = [RouteStatus.model_validate(route) for route in routes]

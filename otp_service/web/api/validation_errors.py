@@ -1,4 +1,4 @@
-"""Validation errors of pydantic as the API reports them: where, and in our own words, never with a value."""
+"""Converts pydantic's validation errors to those of the API: a place and our own text, never a value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from otp_service.domain.errors import FieldError, InvalidRequest
 
 MAX_ERRORS = 16
-"""Errors reported per response, so that a body with a thousand unknown fields causes no large response."""
+"""Errors reported per response, so that a body with many unknown fields does not cause a large response."""
 
 _SAFE_NAME = re.compile(r"[A-Za-z_]{1,32}")
 """Field names that are repeated to the caller. Others may be a number, a code or a key in the wrong place."""

@@ -1,7 +1,7 @@
 """The docs page: the OpenAPI document, rendered by Redoc in the browser.
 
-`redoc.standalone.js` is that of the npm package redoc 2.5.4; `make redoc` fetches it again. Its licence is in
-`redoc.LICENSE.txt`, those of the libraries in it are in `redoc.standalone.js.LICENSE.txt`. Redoc 3 is not
+`redoc.standalone.js` comes from the npm package redoc 2.5.4; `make redoc` fetches it again. Its license is in
+`redoc.LICENSE.txt`, and those of the libraries in it are in `redoc.standalone.js.LICENSE.txt`. Redoc 3 is not
 used, because it reports usage to its vendor by default.
 """
 

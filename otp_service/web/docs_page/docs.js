@@ -2,8 +2,8 @@
 
 const root = document.getElementById("redoc");
 
-// Redoc's markup has two accessibility faults: its headings skip levels, and the labels of its menu items lack the
-// visible method. It renders parts of the page on demand, so each change is checked.
+// Redoc's markup has two accessibility faults: its headings skip levels, and the labels of its menu items do not
+// contain the visible method. Redoc renders parts of the page on demand, so each change is checked.
 function fixAccessibility() {
   for (const heading of root.querySelectorAll("h5:not([aria-level])")) heading.setAttribute("aria-level", "3");
   for (const item of root.querySelectorAll("[role=menuitem][aria-label]")) item.removeAttribute("aria-label");

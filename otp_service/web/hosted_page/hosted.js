@@ -1,8 +1,8 @@
-// The script of a hosted page. Without it every step works by hand, except the risk challenge.
+// The script of a hosted page. Without it, every step except the risk challenge can be done by hand.
 
 const SLICE = 500;
 
-// Not reloaded, and not reached through the history, after which browsers restore what was typed before.
+// False after a reload and after moving through the history: browsers then restore what was typed before.
 const isNewPage = performance.getEntriesByType("navigation")[0]?.type === "navigate";
 
 // ── each form is sent once ──

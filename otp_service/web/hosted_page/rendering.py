@@ -48,7 +48,7 @@ def render_page(view: PageView, language: Language, *, international: bool) -> R
 
 
 def render_unavailable(reason: str, language: Language) -> RenderedPage:
-    """Render the page that says why there is no page: *reason* is `gone` or `taken`."""
+    """Render the page that explains why the page is unavailable: *reason* is `gone` or `taken`."""
     return _render(reason, language, "", {"error_text": ""})
 
 
@@ -98,7 +98,7 @@ def _render(step: str, language: Language, return_url: str, values: dict[str, ob
 
 
 def _policy(origin: str) -> str:
-    """Allow our own style and script only. Forms may post to us, and the last one to the return URL."""
+    """Allow only our own style and script. Forms may post to us, and the last one to the return URL."""
     targets = f"'self' {origin}".strip()
     return (
         "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; "

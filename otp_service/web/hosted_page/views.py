@@ -33,7 +33,7 @@ PATH = "/otp/pages/<page_id>"
 _FORM = "application/x-www-form-urlencoded"
 _MAX_FIELDS = 10
 _MAX_LENGTH = text_normalization.MAX_LENGTH + 1
-"""Characters of a phone or a code that are kept: one more than is allowed."""
+"""Characters of a phone or a code that are kept: one more than is allowed, so that too many are rejected."""
 
 View = Callable[[ApiDependencies, Request, RequestLog], Response]
 
