@@ -107,7 +107,7 @@ class RequestDeadline:
     def enforced(self) -> AbstractContextManager[object]:
         """Return a context manager that, under gevent, ends its block at the deadline, whatever it waits for.
 
-        Threads cannot be interrupted. There, each wait ends at its own time-out.
+        Threads cannot be interrupted: without gevent, each wait ends at its own timeout.
         """
         if not monkey.is_module_patched("socket"):
             return nullcontext()

@@ -2,7 +2,7 @@
 
 A second route could send a second SMS unless the first one certainly sent none. So the next route is tried
 only after a refusal that is the fault of the route or its provider. It is never tried after an unknown
-outcome, nor when the number itself was refused: every provider would be called in turn for that.
+outcome, nor when the number itself was refused: every provider would then be called in turn.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The provider `webhook`, and inbound SMS: both are posted to a service of the operator's.
+"""The provider `webhook`, and inbound SMS: both post to a service that the operator runs.
 
 `docs/webhook.md` has the table of responses. Only a 4xx counts as a refusal, because after a refusal the
 quota is returned and another route may send. Every other response that is not a success may come from a proxy
@@ -36,7 +36,7 @@ SEND = "otp.send"
 RECEIVED = "sms.received"
 
 DESTINATION_REJECTED = "destination_rejected"
-"""The `code` in the body of a 422 with which a receiver says that this number gets no SMS anywhere."""
+"""The `code` in the body of a 422 with which a receiver says that this number cannot get SMS at all."""
 
 MAX_RETRY_AFTER = 3600
 """Seconds; a longer `Retry-After` is cut to this."""
@@ -67,7 +67,7 @@ class WebhookProvider:
         return read_response(response.status, response.headers, response.body, self._webhook.now())
 
     def lookup_delivery(self, lookup: DeliveryLookup, deadline: float) -> DeliveryLookupResult:
-        """Return UNSUPPORTED: receivers have no query."""
+        """Return UNSUPPORTED: receivers offer no lookup."""
         del lookup, deadline
         return DeliveryLookupResult(DeliveryLookupStatus.UNSUPPORTED)
 

@@ -1,4 +1,4 @@
-"""A client that posts signed webhooks to a service of the operator's.
+"""A client that posts signed webhooks to a service that the operator runs.
 
 https://www.standardwebhooks.com: the body is JSON with `type`, `timestamp` and `data`. Three headers carry
 the id of the message, the time of posting, and a signature over both and the body.

@@ -41,7 +41,7 @@ _DELIVER_ONLY = {
     "DuplicatePolicy": "1",  # should PNVS store codes, it must drop older ones
     "Interval": "60",  # no second SMS within the shortest cooldown that settings allow
     "ReturnVerifyCode": "false",
-    "AutoRetry": "0",  # by default, PNVS sends what a carrier refused again, over other channels
+    "AutoRetry": "0",  # by default, PNVS tries other channels if a carrier refuses an SMS
 }
 
 _PREFIXES = ("isv.", "isp.")

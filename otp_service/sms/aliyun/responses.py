@@ -2,7 +2,7 @@
 
 Only a response that is unambiguous counts as a refusal, because after a refusal the quota is returned and
 another route may send. Everything else is UNKNOWN. Aliyun's `Message` is used only for the window of a flow
-control and goes no further, because it repeats parts of the request.
+control and is not passed on, because it repeats parts of the request.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from otp_service.sms.provider import ProviderResult, RouteHealth
 _MILLISECONDS = re.compile(r"[0-9]{1,6}")
 
 _DEPENDS_ON_NUMBER = frozenset({"isv.SMS_TEST_NUMBER_LIMIT", "isv.DOMESTIC_NUMBER_NOT_SUPPORTED"})
-"""Errors of the operator's that affect some numbers only: they must not suspend the route for the rest."""
+"""Errors for the operator that affect only some numbers: they must not suspend the route for the others."""
 
 _DEPENDS_ON_TEMPLATE = frozenset(
     {
@@ -41,7 +41,7 @@ _DEPENDS_ON_TEMPLATE = frozenset(
         "isv.DENY_IP_RANGE",
     }
 )
-"""Errors that need not affect other templates: from abroad, SMS to other countries are still allowed."""
+"""Errors that need not affect other templates. Even from abroad, SMS to other countries are allowed."""
 
 _CAUSES = {
     ResponsibleParty.RECIPIENT: FailureCause.RECIPIENT,
@@ -101,7 +101,7 @@ class ResponseInterpreter:
         """Return whether certainly nothing was sent.
 
         A 3xx or 5xx may not come from the SMS service, whatever its body says. An unknown code is a refusal
-        only with a 4xx from the gateway, which has then passed the call on to no service.
+        only with a 4xx from the gateway, which has then not passed the call on to any service.
         """
         is_from_service = 200 <= status < 300 or 400 <= status < 500  # noqa: PLR2004 - HTTP's own classes
         is_known = not _is_unexplained(info) or (status >= 400 and not self.business_uses_4xx)  # noqa: PLR2004
@@ -110,7 +110,7 @@ class ResponseInterpreter:
     def _retry_after(
         self, info: ErrorCodeInfo, message: object, headers: Mapping[str, str], now: datetime
     ) -> int:
-        """Return the seconds until the flow control's window ends, or those that a throttling names."""
+        """Return the seconds until the flow control's window ends, or those that throttling asks for."""
         if info.responsible is ResponsibleParty.RECIPIENT_LIMIT:
             text = message if isinstance(message, str) else ""
             return max(1, math.ceil((self.next_send_at(text, now) - now).total_seconds()))
@@ -136,7 +136,7 @@ def _unknown(status: int, fields: ResponseFields) -> ProviderResult:
 
 
 def _is_unexplained(info: ErrorCodeInfo) -> bool:
-    """Return whether neither a info of the table nor a family explains the code.
+    """Return whether neither a row of the table nor a family explains the code.
 
     The only refusals known to be the provider's own fault are its throttling codes. An `isv.` code explains
     itself: "isv" is the customer, so the SMS service refused before it sent.
@@ -153,6 +153,6 @@ def _health(info: ErrorCodeInfo) -> RouteHealth | None:
 
 
 def _throttling_seconds(headers: Mapping[str, str]) -> int:
-    """Return the seconds that a throttling names; 0 if it names none."""
+    """Return the seconds that a throttling response names; 0 if it names none."""
     text = headers.get("x-acs-retry-after", "")
     return math.ceil(int(text) / 1000) if _MILLISECONDS.fullmatch(text) else 0

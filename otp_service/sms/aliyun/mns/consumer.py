@@ -1,7 +1,7 @@
 """Consumes one queue: receives messages, passes them to a handler, and deletes those that were processed.
 
 Delivery is at least once: a message is deleted after it was processed, never before. A message that was not
-processed comes again, and so does one whose process died before it could delete it.
+processed is received again, and so is one whose process died before it could delete it.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from otp_service.sms.aliyun.mns.messages import Message, QueueError
 from otp_service.sms.aliyun.mns.queue import Queue
 
 WAIT_SECONDS = 20
-"""How long a call waits for a message. Long waits cost less, and a message ends the wait at once."""
+"""Seconds that a call waits for a message. Long waits cost less, and a message ends the wait at once."""
 
 DRAIN_WAIT_SECONDS = 1
 """The same when only existing messages are wanted: a call that does not wait at all may miss some."""
 
 MIN_INTERVAL_SECONDS = 1.0
-"""From one empty response to the next call, in case a queue does not wait as requested."""
+"""Seconds from one empty response to the next call, in case a queue does not wait as requested."""
 
 BATCH_SECONDS = 15.0
-"""How long a batch is processed. The rest is left: those messages are about to come again anyway."""
+"""Seconds for which a batch is processed. The rest is left: it will soon be received again anyway."""
 
 MESSAGE_SECONDS = 5.0
-"""The time limit of one message. Only an inbound SMS that is forwarded takes more than some milliseconds."""
+"""Time limit of one message in seconds. Only forwarding an inbound SMS takes more than a few milliseconds."""
 
 FIRST_BACKOFF_SECONDS = 0.5
 MAX_BACKOFF_SECONDS = 30.0
 
 Handle = Callable[[bytes], bool]
-"""Processes the body of a message; False if it must come again. True for a body that cannot be parsed."""
+"""Processes the body of a message; False if it must be received again, True if it cannot be parsed."""
 
 _random = secrets.SystemRandom().random
 
@@ -47,7 +47,7 @@ class BatchResult(Protocol):
 
     @property
     def must_retry(self) -> int:
-        """The number of items that must come again."""
+        """The number of items that must be received again."""
         ...
 
 
@@ -62,7 +62,7 @@ class MessageHandler:
         self._events = events
 
     def __call__(self, body: bytes) -> bool:
-        """Process *body*; return whether it can be deleted. One that can never be parsed can be, too."""
+        """Process *body*; return whether it can be deleted, which is also true if it can never be parsed."""
         try:
             return not self._process(body, self._clock.monotonic() + MESSAGE_SECONDS).must_retry
         except StoreUnavailable:
@@ -75,7 +75,7 @@ class MessageHandler:
 class Backoff:
     """Waits that double from one failure to the next, up to `MAX_BACKOFF_SECONDS`.
 
-    Each is shortened by a *random* part (0 to 1) of its half, so that workers which failed together do not
+    Each is shortened by a *random* fraction (0 to 1) of its half, so that workers that failed together do not
     retry together.
     """
 
@@ -210,7 +210,7 @@ class QueueConsumer:
     def _is_processed(self, message: Message) -> bool:
         try:
             return self._handle(message.body)
-        except Exception as error:  # noqa: BLE001 - a defect of the handler must not stop the consumer
+        except Exception as error:  # noqa: BLE001 - a bug in the handler must not stop the consumer
             self._emit("queue_message_failed", error=type(error).__name__)
             return False
 

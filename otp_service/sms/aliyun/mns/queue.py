@@ -47,7 +47,7 @@ class _Call:
 class Queue:
     """Reads one queue. Not thread-safe.
 
-    *http* must not be shared, and its time-out must be long enough for `receive`.
+    *http* must not be shared, and its timeout must be long enough for `receive`.
 
     Raises:
         BadEndpoint: *endpoint* is not `https://host[:port]`, or `http://` to this machine.
@@ -65,7 +65,7 @@ class Queue:
     def receive(self, wait_seconds: int) -> list[Message]:
         """Return the messages that are there or arrive within *wait_seconds*.
 
-        Received messages are invisible to other consumers for a while. Unless deleted, they come again.
+        Received messages are invisible for a while. Unless they are deleted, they can be received again.
 
         Raises:
             QueueError: the queue could not be read.
@@ -80,7 +80,7 @@ class Queue:
             raise QueueError("receive", "unreadable") from None
 
     def delete(self, handles: Sequence[str]) -> None:
-        """Delete the messages with these *handles*. A message whose handle has expired comes again.
+        """Delete the messages with these *handles*. A message whose handle has expired is received again.
 
         Raises:
             QueueError: possibly none was deleted.

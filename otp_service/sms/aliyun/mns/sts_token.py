@@ -21,7 +21,7 @@ ACTION, VERSION = "QueryTokenForMnsQueue", "2017-05-25"
 CALL_SECONDS = 10.0
 
 MAX_AGE = 600.0
-"""Seconds. Aliyun's own SDK fetches a new key after ten minutes, whatever the expiry of the key."""
+"""In seconds. Aliyun's own SDK fetches a new key after ten minutes, whatever the expiry of the key."""
 
 RENEWAL_MARGIN = 120.0
 """Seconds before its expiry at which a key is renewed."""
@@ -29,8 +29,8 @@ RENEWAL_MARGIN = 120.0
 MIN_AGE = 30.0
 """Seconds for which a key is not renewed, unless it is refused.
 
-If the clock is wrong by an hour, every key seems to have expired. It is used all the same, so that not every
-call fetches a new key.
+If the clock is wrong by an hour, every key seems to have expired. It is still used, so that not every call
+fetches a new key.
 """
 
 _PART = re.compile(r"[!-~]{1,4096}")

@@ -92,7 +92,7 @@ BUSINESS_CODES = (
     business_error(
         "isv.TEMPLATE_PARAMS_ILLEGAL",
         ResponsibleParty.DEVELOPER,
-        "A value does not have the kind that the template's variable was given.",
+        "A value does not match the type of its template variable.",
         "传入的变量内容和模板变量属性不匹配",
     ),
     business_error(
@@ -125,7 +125,7 @@ BUSINESS_CODES = (
     business_error(
         "isv.SMS_TEST_TEMPLATE_PARAMS_ILLEGAL",
         ResponsibleParty.DEVELOPER,
-        "The test template takes 4 to 6 digits only.",
+        "The test template accepts only 4 to 6 digits.",
         "测试模板变量仅支持4~6位纯数字",
     ),
     # Template, sign name and what they may be used for.
@@ -158,7 +158,7 @@ BUSINESS_CODES = (
     business_error(
         "isv.SMS_SIGNATURE_SCENE_ILLEGAL",
         ResponsibleParty.OPERATOR,
-        "Sign name and template are of different kinds.",
+        "The sign name and the template have different types.",
         "签名和模板类型不一致",
     ),
     business_error(
@@ -194,7 +194,7 @@ BUSINESS_CODES = (
     business_error(
         "isv.SMS_CONTENT_MISMATCH_TEMPLATE_TYPE",
         ResponsibleParty.OPERATOR,
-        "The text does not fit the kind of the template.",
+        "The text does not match the type of the template.",
         "短信内容和模板属性不匹配",
     ),
     business_error(
@@ -280,7 +280,7 @@ BUSINESS_CODES = (
     business_error(
         "isv.SECURITY_FROZEN_ACCOUNT",
         ResponsibleParty.OPERATOR,
-        "The account was not used for long and is frozen.",
+        "The account was not used for a long time and is frozen.",
         "账号长时间未使用，已限制发送",
     ),
     business_error(

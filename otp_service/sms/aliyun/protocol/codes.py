@@ -34,7 +34,7 @@ def lookup(code: str) -> ErrorCodeInfo:
     """Return the meaning of the `Code` in a response.
 
     A code without a row of its own is explained by its family: `MissingSignName` by `Missing…`. An unknown
-    code is a refusal, too: log it with the request id and show a general message.
+    code is also a refusal: log it with the request id and show a general message.
     """
     return CODES.get(code) or _family(code) or _unknown(code)
 
@@ -51,4 +51,4 @@ def _family(code: str) -> ErrorCodeInfo | None:
 def _unknown(code: str) -> ErrorCodeInfo:
     # "isv" is Aliyun's word for its customer: an unknown `isv.` code is an error on our side.
     responsible = ResponsibleParty.OPERATOR if code.startswith("isv.") else ResponsibleParty.PROVIDER
-    return business_error(code, responsible, "A code that this table does not know.", "未知错误码")
+    return business_error(code, responsible, "An unknown error code.", "未知错误码")

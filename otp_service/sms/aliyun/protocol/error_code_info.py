@@ -27,7 +27,7 @@ class ResponsibleParty(StrEnum):
     OPERATOR = "operator"
     """The account, its sign names, templates, permissions, balance or clock must be corrected."""
     DEVELOPER = "caller"
-    """The program that made the call has a defect."""
+    """The program that made the call has a bug."""
     PROVIDER = "provider"
 
 

@@ -1,7 +1,7 @@
 """Aliyun's formats of phone numbers.
 
 `PhoneNumbers` accepts a mainland number without prefix or after `+`, `+86`, `0086` or `86`. After a bare `+`,
-eleven digits count as a mainland number, too: `+1 862 401 7194` would go to the Chinese 18624017194. So only
+eleven digits also count as a mainland number: `+1 862 401 7194` would go to the Chinese 18624017194. So only
 the eleven digits of a parsed number may be passed to the provider.
 """
 

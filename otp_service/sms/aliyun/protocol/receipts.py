@@ -58,7 +58,7 @@ _ROWS = (
     _failed(
         "MOBILE_SEND_LIMIT",
         ResponsibleParty.RECIPIENT_LIMIT,
-        "The number has had its SMS for the day or the month.",
+        "The number has reached its limit of SMS for the day or the month.",
         "单个号码日、月发送上限或频繁发送超限",
     ),
     _failed(

@@ -46,7 +46,7 @@ class BadReports(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SmsReport:
-    """The delivery of one SMS; *out_id* is the sender's own, and *code* is the reason."""
+    """The delivery of one SMS; *out_id* is the id that the sender chose, and *code* is the reason."""
 
     out_id: str
     delivery: Delivery
@@ -89,7 +89,7 @@ def read_item(item: object) -> SmsReport | SmsUp:
         BadReports: *item* is neither a report nor an inbound SMS.
     """
     if not isinstance(item, Mapping):
-        raise BadReports("no object")
+        raise BadReports("not an object")
     if "success" in item or "err_code" in item:
         return _report(item)
     if "content" in item:
@@ -120,7 +120,7 @@ def _success(value: object, code: str) -> bool:
         return RECEIPTS[code].delivery is Delivery.DELIVERED
     text = str(value).lower() if isinstance(value, bool) else (plain_text(value) or "").lower()
     if text not in _TRUTHS:
-        raise BadReports("success is no boolean")
+        raise BadReports("success is not a boolean")
     return _TRUTHS[text]
 
 
@@ -128,7 +128,7 @@ def _out_id(value: object) -> str:
     """Return the out id; empty if missing. An out id of another type may be ours, so it is an error."""
     text = "" if value is None else plain_text(value)
     if text is None:
-        raise BadReports("out_id is no text")
+        raise BadReports("out_id is not text")
     return text if len(text) <= MAX_TEXT else ""
 
 
@@ -163,7 +163,7 @@ def _read_int(digits: str) -> int | str:
 
 
 def _time(value: object) -> datetime | None:
-    """Return the time; None if it cannot be parsed or lies before 1970, as that of a placeholder does."""
+    """Return the time; None if it cannot be parsed or is before 1970, as placeholders are."""
     try:
         moment = parse_china(value) if isinstance(value, str) else None
     except ValueError:

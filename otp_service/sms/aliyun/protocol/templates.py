@@ -110,11 +110,11 @@ def check_template(text: str, *, max_variables: int = 1) -> None:
 def _template_faults(text: str, max_variables: int) -> list[tuple[bool, str]]:
     names = variables(text)
     return [
-        (not 0 < len(text) <= MAX_TEMPLATE_LENGTH, "not 1 to 500 characters long"),
+        (not 0 < len(text) <= MAX_TEMPLATE_LENGTH, "is not 1 to 500 characters long"),
         (not any(word in text for word in KEYWORDS), "lacks a word such as 验证码"),
-        (not 0 < len(names) <= max_variables, "wrong number of variables"),
+        (not 0 < len(names) <= max_variables, "has the wrong number of variables"),
         (len(set(names)) < len(names), "uses a variable twice"),
-        (not all(map(_VARIABLE_NAME.fullmatch, names)), "bad name of a variable"),
+        (not all(map(_VARIABLE_NAME.fullmatch, names)), "has an invalid variable name"),
         ("}${" in text, "has adjacent variables"),
         ("【" in text or "】" in text, "contains 【 or 】"),
         (_URL.search(text) is not None, "contains a link"),
