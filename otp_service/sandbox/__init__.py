@@ -2,7 +2,7 @@
 
 It checks signatures, parameters, sign names, templates and flow control as Alibaba Cloud does. It keeps every
 SMS that it "sends" in memory and shows it on a page: anyone who can reach the inbox can read every code.
-Imports Flask and, from this package, `sms.aliyun.protocol` and `local_hosts` only.
+Imports only Flask and, from this package, `sms.aliyun.protocol` and `local_hosts`.
 """
 
 from __future__ import annotations

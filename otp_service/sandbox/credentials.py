@@ -41,7 +41,7 @@ class Credentials:
         """Check the security token of a request that was made with an existing key.
 
         Raises:
-            ApiError: The token is missing, belongs to another key, is expired, or the key takes no token.
+            ApiError: The token is missing, unknown, expired or of another key, or the key has no token.
         """
         sts_key = self.sts_keys.get(access_key_id)
         if sts_key and not security_token:

@@ -37,7 +37,7 @@ class Behaviour(Protocol):
     """How the sandbox responds to a request."""
 
     def __call__(self, deliver: Deliver, pause: Pause) -> ApiResponse | RawResponse:
-        """Return the response, after calling *deliver* or not."""
+        """Return the response; whether *deliver* is called depends on the behaviour."""
 
 
 def deliver_normally(deliver: Deliver, pause: Pause) -> ApiResponse:

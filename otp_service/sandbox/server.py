@@ -52,7 +52,7 @@ class SandboxServer:
 
     @property
     def port(self) -> int:
-        """The port in use, also if port 0 was requested."""
+        """The port in use, even if port 0 was requested."""
         return self._server.port
 
     @property

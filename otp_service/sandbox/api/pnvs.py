@@ -75,7 +75,7 @@ def send_sms_verify_code(state: SandboxState, params: Mapping[str, str]) -> ApiR
 
 
 def check_sms_verify_code(state: SandboxState, params: Mapping[str, str]) -> ApiResponse:
-    """Check a code that the service generated. A code can be checked successfully once.
+    """Check a code that the service generated. A code can be checked successfully only once.
 
     Raises:
         ApiError: A required parameter is missing.

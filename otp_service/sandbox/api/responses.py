@@ -69,7 +69,7 @@ def success(fields: Mapping[str, object]) -> ApiResponse:
 
 
 def error_response(error: ApiError, request_id: str, host: str) -> ApiResponse:
-    """Create an error response. Errors of the gateway have two fields more than those of the SMS service."""
+    """Create an error response. Errors of the gateway have two more fields than those of the SMS service."""
     fields = {"Message": error.message, "Code": error.code}
     if not is_business_error(error.code):
         query = {"q": error.code, "product": "Dysmsapi", "requestId": request_id}

@@ -1,7 +1,7 @@
 """The start page: a sign-up form with the widget on the left, and a phone that shows the SMS on the right.
 
-The page plays the part of a customer's shop, so the caller passes in everything that it shows of the service
-and the sandbox.
+The page stands in for a customer's shop, so the caller passes in everything that it shows of the service and
+the sandbox.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 _MAX_SMS = 20
-"""How many SMS the page shows: the newest ones."""
+"""How many of the newest SMS the page shows."""
 
 
 @dataclass(frozen=True)

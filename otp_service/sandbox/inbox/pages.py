@@ -99,8 +99,8 @@ def report_blueprint(state: SandboxState) -> Blueprint:
 def require_same_origin(request: Request) -> None:
     """Abort with 403 unless the request comes from the sandbox's own pages or from a program.
 
-    Browsers tell where a request comes from in `Sec-Fetch-Site`, or else in `Origin`. A request with neither
-    must be JSON: programs send that, and pages of other origins cannot, as the sandbox allows no CORS.
+    Browsers state where a request comes from in `Sec-Fetch-Site`, or else in `Origin`. A request with neither
+    must be JSON: programs can send that, and pages of other origins cannot, because there is no CORS.
     """
     site = request.headers.get("Sec-Fetch-Site")
     origin = request.headers.get("Origin")
