@@ -385,9 +385,9 @@ if pid == 0:
     os._exit(0)
 os.waitpid(pid, 0)
 """
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30
     )
 
-    assert done.stdout == "second"
-    assert "can't start new thread" in done.stderr
+    assert result.stdout == "second"
+    assert "can't start new thread" in result.stderr

@@ -56,8 +56,8 @@ BACKENDS = pytest.mark.parametrize("backend", [online, offline])
 
 
 def earn(target: Target, phone: str, purpose: str = "signup", client: str = "shop") -> str:
-    opened = target.open(phone, client, purpose=purpose)
-    return str(target.clients[client].verify(phone, opened, target.code(phone)).body["proof"])
+    verification_id = target.open(phone, client, purpose=purpose)
+    return str(target.clients[client].verify(phone, verification_id, target.code(phone)).body["proof"])
 
 
 @BACKENDS

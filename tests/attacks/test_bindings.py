@@ -14,8 +14,8 @@ COMBINATIONS = tuple(itertools.product(CLIENTS, PURPOSES))
 def earn(target: Target, client: str, purpose: str) -> str:
     """Return a proof of *client* for *purpose*."""
     phone = new_phone()
-    opened = target.open(phone, client, purpose=purpose)
-    return str(target.clients[client].verify(phone, opened, target.code(phone)).body["proof"])
+    verification_id = target.open(phone, client, purpose=purpose)
+    return str(target.clients[client].verify(phone, verification_id, target.code(phone)).body["proof"])
 
 
 # ── A21 ──
@@ -49,20 +49,20 @@ def redeemed_in(target: Target, proofs: object) -> int:
 
 def test_a21_code_is_valid_for_the_requesting_client_only(target: Target) -> None:
     phone = new_phone()
-    opened = target.open(phone, "shop")
+    verification_id = target.open(phone, "shop")
     right = target.code(phone)
 
     for client in ("bank", "forum"):
         for call in (
-            target.clients[client].verify(phone, opened, right),
-            target.clients[client].resend(phone, opened),
-            target.clients[client].status(phone, opened),
-            target.clients[client].cancel(phone, opened),
+            target.clients[client].verify(phone, verification_id, right),
+            target.clients[client].resend(phone, verification_id),
+            target.clients[client].status(phone, verification_id),
+            target.clients[client].cancel(phone, verification_id),
         ):
             assert (call.status, call.body["code"]) == (404, "verification_not_found")
 
     assert target.phone_state(phone) == PhoneState(sends=1, live=1)
-    assert target.shop.verify(phone, opened, right).status == 200
+    assert target.shop.verify(phone, verification_id, right).status == 200
 
 
 def test_a21_code_is_valid_for_its_own_verification_only(movable_target: Target) -> None:
@@ -154,16 +154,16 @@ def test_a23_the_sms_says_what_the_code_is_for(target: Target) -> None:
 def test_a25_no_step_can_be_skipped(target: Target) -> None:
     """Every sequence that skips a call: no proof without a send and a correct code before it."""
     phone, stranger = new_phone(), new_phone()
-    opened = target.open(phone)
+    verification_id = target.open(phone)
     right = target.code(phone)
 
     skipped = [
-        target.shop.verify(stranger, opened, right),  # no request for this phone
+        target.shop.verify(stranger, verification_id, right),  # no request for this phone
         target.shop.verify(phone, "A" * 22, right),  # nor this verification
-        target.shop.call("/otp/verify", {"phone": phone, "verification_id": opened}),  # no code
+        target.shop.call("/otp/verify", {"phone": phone, "verification_id": verification_id}),  # no code
         target.shop.call("/otp/verify", {"phone": phone, "code": right}),  # no verification
-        target.shop.verify(phone, opened, ""),
-        target.shop.redeem(opened),  # an id is no proof
+        target.shop.verify(phone, verification_id, ""),
+        target.shop.redeem(verification_id),  # an id is no proof
         target.shop.redeem(right),
         target.shop.call("/otp/redeem", {"purpose": "login"}),
         target.shop.call("/otp/redeem", {"proof": None, "purpose": "login"}),
@@ -171,7 +171,7 @@ def test_a25_no_step_can_be_skipped(target: Target) -> None:
 
     assert [answer.status for answer in skipped if answer.status < 400] == []
     assert target.phone_state(phone) == PhoneState(sends=1, live=1)
-    proof = target.shop.verify(phone, opened, right).body["proof"]
+    proof = target.shop.verify(phone, verification_id, right).body["proof"]
     assert redeemed_in(target, [proof]) == 0
 
 

@@ -120,8 +120,8 @@ def test_a31_without_an_origin_the_key_sends_nothing(open_target: Target) -> Non
 def test_a31_publishable_key_cannot_make_server_calls(open_target: Target) -> None:
     """Redeem, and the fields that only servers may send, are rejected."""
     page, phone = open_target.clients["browser"], new_phone()
-    opened = open_target.open(phone)
-    proof = open_target.shop.verify(phone, opened, open_target.code(phone)).body["proof"]
+    verification_id = open_target.open(phone)
+    proof = open_target.shop.verify(phone, verification_id, open_target.code(phone)).body["proof"]
     other = new_phone()
 
     answers = [

@@ -44,42 +44,42 @@ def outages(target: Target, stops: int = 5) -> Iterator[threading.Event]:
 
 @dataclass
 class User:
-    """One person, with one phone number at a time; *strange* collects answers to other callers."""
+    """One person, with one phone number at a time; *foreign_answers* are answers to other callers."""
 
     target: Target
     phone: str = ""
-    seen: Counter[int] = field(default_factory=Counter)
-    strange: list[str] = field(default_factory=list)
+    statuses: Counter[int] = field(default_factory=Counter)
+    foreign_answers: list[str] = field(default_factory=list)
 
     def run(self, over: threading.Event) -> None:
         while not over.is_set():
             self.phone = new_phone()
-            vid = self.mine(self.target.shop.request(self.phone), "")
+            vid = self.check_answer(self.target.shop.request(self.phone), "")
             if vid:
-                self.mine(self.target.shop.status(self.phone, vid), vid)
+                self.check_answer(self.target.shop.status(self.phone, vid), vid)
                 guess = wrong_codes("", 1)[0]
-                self.mine(self.target.shop.verify(self.phone, vid, guess), vid)
+                self.check_answer(self.target.shop.verify(self.phone, vid, guess), vid)
                 approved = self.target.shop.verify(self.phone, vid, self.target.code(self.phone))
-                self.mine(approved, vid)
-                self.earned(approved, vid)
+                self.check_answer(approved, vid)
+                self.check_approval(approved, vid)
 
-    def mine(self, answer: Answer, vid: str) -> str:
+    def check_answer(self, answer: Answer, vid: str) -> str:
         """Return the verification id in *answer*, which must be *vid* if that is known."""
-        self.seen[answer.status] += 1
+        self.statuses[answer.status] += 1
         body = answer.body
         masked = f"+86 {self.phone[3:6]}****{self.phone[-4:]}"
         expected = {"phone_masked": masked, "phone": self.phone} | ({"verification_id": vid} if vid else {})
         if any(body.get(name, fact) != fact for name, fact in expected.items()):
-            self.strange.append(answer.text)
+            self.foreign_answers.append(answer.text)
         return str(body.get("verification_id", "")) if answer.status < 300 else ""
 
-    def earned(self, approved: Answer, vid: str) -> None:
+    def check_approval(self, approved: Answer, vid: str) -> None:
         """A proof must be for this phone; an error must be one that this call can return."""
         if approved.status == 200:
             redeemed = self.target.shop.redeem(approved.body["proof"])
-            self.mine(redeemed, vid)
+            self.check_answer(redeemed, vid)
         elif approved.status not in (409, 422, 503):
-            self.strange.append(approved.text)
+            self.foreign_answers.append(approved.text)
 
 
 def test_a32_no_call_gets_the_answer_of_another(target_with_outages: Target) -> None:
@@ -92,18 +92,18 @@ def test_a32_no_call_gets_the_answer_of_another(target_with_outages: Target) -> 
         for thread in threads:
             thread.join()
 
-    seen = sum((user.seen for user in users), Counter[int]())
-    assert [text for user in users for text in user.strange] == []
-    assert seen[200] > USERS
-    assert seen[503] > USERS, "the outages had no effect"
-    assert set(seen) <= {200, 201, 202, 404, 409, 422, 503}
+    statuses = sum((user.statuses for user in users), Counter[int]())
+    assert [text for user in users for text in user.foreign_answers] == []
+    assert statuses[200] > USERS
+    assert statuses[503] > USERS, "the outages had no effect"
+    assert set(statuses) <= {200, 201, 202, 404, 409, 422, 503}
 
 
 def test_a32_service_recovers_after_the_outages(target_with_outages: Target) -> None:
     target, phone = target_with_outages, new_phone()
     with outages(target, stops=1) as over:
         over.wait()
-    opened = target.open(phone)
+    verification_id = target.open(phone)
 
-    assert target.shop.verify(phone, opened, target.code(phone)).status == 200
+    assert target.shop.verify(phone, verification_id, target.code(phone)).status == 200
     assert target.deployment.get("/readyz").status == 200

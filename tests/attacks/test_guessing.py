@@ -37,45 +37,48 @@ PRICE_PER_SMS = 0.045
 
 def test_a01_two_hundred_parallel_guesses_are_evaluated_five_times(target: Target) -> None:
     phone = new_phone()
-    opened = target.open(phone)
+    verification_id = target.open(phone)
     right = target.code(phone)
     assert eventually(lambda: len(workers_that_answer(target.deployment)) == 2)
 
     answers = at_once(
-        [lambda code=code: target.shop.verify(phone, opened, code) for code in wrong_codes(right, 200)]
+        [
+            lambda code=code: target.shop.verify(phone, verification_id, code)
+            for code in wrong_codes(right, 200)
+        ]
     )
 
     assert Counter(answer.body["code"] for answer in answers) == {"wrong_code": 5, "attempts_exhausted": 195}
     assert target.phone_state(phone) == PhoneState(consecutive_failures=5, sends=1, failures=5)
-    assert target.record(phone, opened)[1:4] == b"xd\0"
-    assert target.shop.verify(phone, opened, right).body["code"] == "attempts_exhausted"
+    assert target.record(phone, verification_id)[1:4] == b"xd\0"
+    assert target.shop.verify(phone, verification_id, right).body["code"] == "attempts_exhausted"
 
 
 def test_a02_parallel_right_codes_earn_one_proof(target: Target) -> None:
     for _ in range(30):
         phone = new_phone()
-        opened = target.open(phone)
+        verification_id = target.open(phone)
         right = target.code(phone)
 
-        answers = at_once([lambda: target.shop.verify(phone, opened, right)] * 20)  # noqa: B023
+        answers = at_once([lambda: target.shop.verify(phone, verification_id, right)] * 20)  # noqa: B023
 
         assert Counter(answer.status for answer in answers) == {200: 1, 409: 19}
         proofs = [claims(answer.body["proof"])["jti"] for answer in answers if answer.status == 200]
-        assert proofs == [opened]
+        assert proofs == [verification_id]
         assert target.phone_state(phone) == PhoneState(sends=1, known=True)
-        assert right.encode() not in target.record(phone, opened)
+        assert right.encode() not in target.record(phone, verification_id)
 
 
 def test_a03_used_code_is_rejected_later(movable_target: Target) -> None:
     target, phone = movable_target, new_phone()
-    opened = target.open(phone)
+    verification_id = target.open(phone)
     used = target.code(phone)
-    assert target.shop.verify(phone, opened, used).status == 200
+    assert target.shop.verify(phone, verification_id, used).status == 200
 
     again = []
     for wait in (0, 61, HOUR, DAY):
         target.pass_time(wait)
-        again.append(target.shop.verify(phone, opened, used).status)
+        again.append(target.shop.verify(phone, verification_id, used).status)
     following = target.open(phone)
     assume_other_code(target, phone, used)
 
@@ -116,11 +119,13 @@ class PatientAttack:
             return self.wait(answer)
         assert answer.status == 201, answer.text
         self.sms += 1
-        opened, right = answer.body["verification_id"], self.target.code(self.phone)
+        verification_id, right = answer.body["verification_id"], self.target.code(self.phone)
         for guess in wrong_codes(right, answer.body["attempts_left"]):
             self.guesses.append(self.target.now())
-            assert self.target.shop.verify(self.phone, opened, guess).body["code"] == "wrong_code"
-        assert self.target.shop.verify(self.phone, opened, right).body["code"] == "attempts_exhausted"
+            assert self.target.shop.verify(self.phone, verification_id, guess).body["code"] == "wrong_code"
+        assert (
+            self.target.shop.verify(self.phone, verification_id, right).body["code"] == "attempts_exhausted"
+        )
         return True
 
     def wait(self, answer: Answer) -> bool:
@@ -136,12 +141,12 @@ class PatientAttack:
 @pytest.fixture(scope="module")
 def patient_attack(movable_target: Target) -> PatientAttack:
     """Guess at one phone until it is locked."""
-    made = PatientAttack(movable_target)
-    made.began = movable_target.now()
+    attack = PatientAttack(movable_target)
+    attack.began = movable_target.now()
     rounds = itertools.count()
-    while made.round():
+    while attack.round():
         assert next(rounds) < 300, "the attack does not end"
-    return made
+    return attack
 
 
 def test_a04_patient_attack_gets_seventy_guesses(patient_attack: PatientAttack) -> None:
@@ -171,14 +176,14 @@ def test_a04_locked_phone_is_locked_for_every_purpose_and_client(patient_attack:
 
 def test_a04_resend_gives_no_new_attempts(movable_target: Target) -> None:
     target, phone = movable_target, new_phone()
-    opened = target.open(phone)
+    verification_id = target.open(phone)
     guesses = iter(wrong_codes(target.code(phone), 12))
 
-    outcomes = [target.shop.verify(phone, opened, next(guesses)).body["code"] for _ in range(3)]
+    outcomes = [target.shop.verify(phone, verification_id, next(guesses)).body["code"] for _ in range(3)]
     target.pass_time(61)
-    assert target.shop.resend(phone, opened).status == 201
+    assert target.shop.resend(phone, verification_id).status == 201
     assert target.phone_state(phone) == PhoneState(consecutive_failures=3, sends=2, failures=3, live=1)
-    outcomes += [target.shop.verify(phone, opened, next(guesses)).body["code"] for _ in range(3)]
+    outcomes += [target.shop.verify(phone, verification_id, next(guesses)).body["code"] for _ in range(3)]
 
     assert Counter(outcomes) == {"wrong_code": 5, "attempts_exhausted": 1}
     assert target.phone_state(phone) == PhoneState(consecutive_failures=5, sends=2, failures=5)
@@ -282,13 +287,15 @@ def test_a05_a_bombed_phone_gets_no_untrusted_sms(movable_target: Target) -> Non
 
 def test_a06_a_thousand_addresses_share_five_attempts(target: Target) -> None:
     phone = new_phone()
-    opened = target.open(phone)
+    verification_id = target.open(phone)
     guesses = wrong_codes(target.code(phone), 1000)
     addresses = [f"198.51.{number // 250}.{number % 250 + 1}" for number in range(1000)]
 
     answers = in_turns(
         [
-            lambda code=code, address=address: target.shop.verify(phone, opened, code, client_ip=address)
+            lambda code=code, address=address: target.shop.verify(
+                phone, verification_id, code, client_ip=address
+            )
             for code, address in zip(guesses, addresses, strict=True)
         ]
     )
@@ -303,9 +310,15 @@ def test_a06_a_thousand_addresses_share_five_attempts(target: Target) -> None:
 def test_a07_only_one_call_accepts_a_code(target: Target) -> None:
     """All other calls reject a code in their body, and use no attempt."""
     phone = new_phone()
-    opened = target.open(phone)
+    verification_id = target.open(phone)
     right = target.code(phone)
-    body = {"phone": phone, "verification_id": opened, "code": right, "proof": "p", "purpose": "login"}
+    body = {
+        "phone": phone,
+        "verification_id": verification_id,
+        "code": right,
+        "proof": "p",
+        "purpose": "login",
+    }
 
     for call in ENDPOINTS:
         if call.path != "/otp/verify":
@@ -314,7 +327,7 @@ def test_a07_only_one_call_accepts_a_code(target: Target) -> None:
 
     assert [call.path for call in ENDPOINTS if "code" in call.body.model_fields] == ["/otp/verify"]
     assert posts_of(target) == {call.path for call in ENDPOINTS}
-    assert target.shop.verify(phone, opened, right).status == 200
+    assert target.shop.verify(phone, verification_id, right).status == 200
     assert target.phone_state(phone) == PhoneState(sends=1, known=True)
 
 

@@ -41,9 +41,9 @@ def test_a34_stolen_key_reveals_no_verification(target: Target) -> None:
 
 def test_a34_stolen_key_reveals_no_proof(target: Target) -> None:
     phone = new_phone()
-    opened = target.open(phone)
+    verification_id = target.open(phone)
     right = target.code(phone)
-    submitted = {"phone": phone, "verification_id": opened, "code": right}
+    submitted = {"phone": phone, "verification_id": verification_id, "code": right}
     key = KEY + phone
     proof = target.shop.call("/otp/verify", submitted, Idempotency_Key=key).body["proof"]
     used = {"proof": proof, "purpose": "login"}
@@ -63,7 +63,7 @@ def test_a34_stolen_key_reveals_no_proof(target: Target) -> None:
     )
     # The owner gets the same answer again.
     again = target.shop.call("/otp/verify", submitted, Idempotency_Key=key)
-    assert claims(again.body["proof"])["jti"] == opened
+    assert claims(again.body["proof"])["jti"] == verification_id
     assert again.body["proof"] == proof
     assert target.phone_state(phone) == PhoneState(sends=1, known=True)
 
@@ -84,14 +84,14 @@ def test_a34_parallel_calls_with_one_key_send_one_sms(target: Target) -> None:
 def test_a34_key_gives_no_second_guess(target: Target) -> None:
     """With one key or many, every answered wrong code was counted."""
     phone = new_phone()
-    opened = target.open(phone)
+    verification_id = target.open(phone)
     guesses = wrong_codes(target.code(phone), 8)
 
     answers = in_turns(
         [
             lambda guess=guess, key=key: target.shop.call(
                 "/otp/verify",
-                {"phone": phone, "verification_id": opened, "code": guess},
+                {"phone": phone, "verification_id": verification_id, "code": guess},
                 Idempotency_Key=f"{phone}{key}",
             )
             for guess in guesses

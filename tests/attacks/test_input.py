@@ -137,8 +137,8 @@ def logs_in(target: Target) -> bool:
     """Return whether another caller gets a code and a proof without delay."""
     phone = new_phone()
     began = time.monotonic()
-    opened = target.open(phone, client="bank")
-    answer = target.clients["bank"].verify(phone, opened, target.code(phone))
+    verification_id = target.open(phone, client="bank")
+    answer = target.clients["bank"].verify(phone, verification_id, target.code(phone))
     return answer.status == 200 and time.monotonic() - began < 10
 
 
@@ -227,26 +227,29 @@ FIELDS = (
 )
 
 
-def bodies(opened: str, phone: str) -> Iterator[tuple[str, object]]:
+def bodies(verification_id: str, phone: str) -> Iterator[tuple[str, object]]:
     """Yield every call with every odd value in every field, and bodies that are not objects."""
     valid_bodies = {
-        "/otp/request": {"phone": phone, "verification_id": opened},
-        "/otp/verify": {"phone": phone, "verification_id": opened, "code": "000000x"},
+        "/otp/request": {"phone": phone, "verification_id": verification_id},
+        "/otp/verify": {"phone": phone, "verification_id": verification_id, "code": "000000x"},
         "/otp/redeem": {"proof": "a.b.c", "purpose": "login"},
     }
     for path, (field, odd) in itertools.product(PATHS, itertools.product(FIELDS, ODD)):
-        yield path, {**valid_bodies.get(path, {"phone": phone, "verification_id": opened}), field: odd}
+        yield (
+            path,
+            {**valid_bodies.get(path, {"phone": phone, "verification_id": verification_id}), field: odd},
+        )
     yield from itertools.product(PATHS, BODIES)
 
 
 def test_a30_odd_values_cause_no_500_no_success_and_no_attempt(target: Target) -> None:
     phone = new_phone()
-    opened = target.open(phone)
+    verification_id = target.open(phone)
     right = target.code(phone)
 
     answers = {
         repr((path, body)): target.shop.call(path, body)
-        for path, body in bodies(opened, phone)
+        for path, body in bodies(verification_id, phone)
         if not is_valid(path, body)
     }
 
@@ -254,7 +257,7 @@ def test_a30_odd_values_cause_no_500_no_success_and_no_attempt(target: Target) -
     wrong = {what: answer.status for what, answer in answers.items() if not 400 <= answer.status < 500}
     assert wrong == {}
     assert target.phone_state(phone) == PhoneState(sends=1, live=1)
-    assert target.shop.verify(phone, opened, right).status == 200
+    assert target.shop.verify(phone, verification_id, right).status == 200
 
 
 def is_valid(path: str, body: object) -> bool:
@@ -285,11 +288,13 @@ def has_valid_values(body: dict[str, Any]) -> bool:
 )
 def test_a30_a_code_of_impossible_form_uses_no_attempt(target: Target, odd: str) -> None:
     phone = new_phone()
-    opened = target.open(phone)
+    verification_id = target.open(phone)
     right = target.code(phone)
     spellings = [odd, f"{right}\n7", f" {right}7", f"+{right}", f"{right[:3]}_{right[3:]}7"]
 
-    answers = [target.shop.verify(phone, opened, text) for text in (*spellings, f"{full_width(right)}７")]
+    answers = [
+        target.shop.verify(phone, verification_id, text) for text in (*spellings, f"{full_width(right)}７")
+    ]
 
     assert {answer.status for answer in answers} <= {400, 422}
     assert {answer.body["code"] for answer in answers} <= {"invalid_code", "invalid_request"}

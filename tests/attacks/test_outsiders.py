@@ -22,7 +22,7 @@ HOME = "203.0.113.1"
 """The IP address of a phone's owner; all others belong to strangers."""
 
 TEST_PHONE, TEST_CODE = "+8613800138000", "135790"
-BUDGET, OPEN_TO_ALL = 10, 8
+BUDGET, AVAILABLE_TO_ALL = 10, 8
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 
 
@@ -65,8 +65,8 @@ def addresses() -> Iterator[str]:
 def verify_at_home(target: Target) -> str:
     """Return a phone that its owner has verified from HOME."""
     phone = new_phone()
-    opened = target.open(phone, client_ip=HOME)
-    approved = target.shop.verify(phone, opened, target.code(phone), client_ip=HOME)
+    verification_id = target.open(phone, client_ip=HOME)
+    approved = target.shop.verify(phone, verification_id, target.code(phone), client_ip=HOME)
     assert approved.status == 200
     return phone
 
@@ -159,13 +159,13 @@ def test_a40_test_phone_cannot_flood_the_service(open_target: Target) -> None:
             answer = request_code(target, TEST_PHONE, next(strangers))
             outcomes[answer.status, answer.body.get("limit", "")] += 1
             if answer.status == 201:
-                held = {"phone": TEST_PHONE, "verification_id": answer.body["verification_id"]}
-                target.clients["browser"].call("/otp/cancel", held, Origin=ORIGIN)
-        kept = len(set(client.scan_iter("otp:{*"))) - before
+                cancellation = {"phone": TEST_PHONE, "verification_id": answer.body["verification_id"]}
+                target.clients["browser"].call("/otp/cancel", cancellation, Origin=ORIGIN)
+        new_keys = len(set(client.scan_iter("otp:{*"))) - before
 
     assert outcomes[201, ""] == 60
     assert outcomes[429, "phone_sends_per_hour"] == 240
-    assert kept <= 61
+    assert new_keys <= 61
     assert target.sms(TEST_PHONE) == []
 
 
@@ -197,7 +197,7 @@ def test_a41_exhausted_budget_gives_the_same_answer_for_known_and_unknown_phones
     backend = target.shop.request(new_phone(), known_phone=True)
 
     assert answer.body["limit"] == "client_sms_per_day"
-    assert {(one.status, one.body["code"], one.body["limit"]) for one in answers.values()} == {
+    assert {(other.status, other.body["code"], other.body["limit"]) for other in answers.values()} == {
         (429, "limit_reached", "client_sms_per_day")
     }
     # The part reserved for known phones is available to trusted calls.

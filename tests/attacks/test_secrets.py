@@ -25,27 +25,27 @@ UNKNOWN_ID = "A" * 22
 # ── A16: which phones are known ──
 
 
-def phones_with_a_past(target: Target) -> dict[str, str]:
+def phones_with_history(target: Target) -> dict[str, str]:
     """Return a phone for each history that a stranger might want to detect."""
     phones = {
         past: new_phone()
         for past in ("none", "pending", "approved", "exhausted", "canceled", "another client's")
     }
     for past in ("pending", "approved", "exhausted", "canceled"):
-        opened = target.open(phones[past])
+        verification_id = target.open(phones[past])
         right = target.code(phones[past])
         if past == "approved":
-            target.shop.verify(phones[past], opened, right)
+            target.shop.verify(phones[past], verification_id, right)
         if past == "exhausted":
             for guess in wrong_codes(right, 5):
-                target.shop.verify(phones[past], opened, guess)
+                target.shop.verify(phones[past], verification_id, guess)
         if past == "canceled":
-            target.shop.cancel(phones[past], opened)
+            target.shop.cancel(phones[past], verification_id)
     target.open(phones["another client's"], client="bank")
     return phones
 
 
-def without_chance(answer: Answer) -> str:
+def without_random_parts(answer: Answer) -> str:
     """Return an answer without the ids and times that always differ."""
     text = f"{answer.status} {answer.text} {sorted(answer.headers.items())}"
     return re.sub(r"req_[\w-]+|\w{3}, \d\d \w{3} \d{4} [\d:]+ GMT", "", text)
@@ -53,7 +53,7 @@ def without_chance(answer: Answer) -> str:
 
 def test_a16_stranger_gets_the_same_answer_for_every_phone(target: Target) -> None:
     """Without a verification id, unknown, expired and used verifications look alike."""
-    phones = phones_with_a_past(target)
+    phones = phones_with_history(target)
 
     for ask in (
         lambda phone: target.shop.verify(phone, UNKNOWN_ID, "123456"),
@@ -62,23 +62,23 @@ def test_a16_stranger_gets_the_same_answer_for_every_phone(target: Target) -> No
         lambda phone: target.shop.cancel(phone, UNKNOWN_ID),
         lambda phone: target.shop.resend(phone, UNKNOWN_ID),
     ):
-        answers = {without_chance(ask(phone)) for phone in phones.values()}
+        answers = {without_random_parts(ask(phone)) for phone in phones.values()}
         assert len(answers) == 1
         assert answers.pop().startswith("404 ")
 
 
 def test_a16_id_is_useless_for_another_phone_or_client(target: Target) -> None:
     phone, other = new_phone(), new_phone()
-    opened = target.open(phone)
+    verification_id = target.open(phone)
     right = target.code(phone)
 
     answers = {
-        without_chance(answer)
+        without_random_parts(answer)
         for answer in (
-            target.shop.verify(other, opened, right),
-            target.clients["bank"].verify(phone, opened, right),
+            target.shop.verify(other, verification_id, right),
+            target.clients["bank"].verify(phone, verification_id, right),
             target.shop.verify(phone, UNKNOWN_ID, right),
-            target.shop.verify(phone, opened.swapcase(), right),
+            target.shop.verify(phone, verification_id.swapcase(), right),
         )
     }
 
@@ -88,20 +88,20 @@ def test_a16_id_is_useless_for_another_phone_or_client(target: Target) -> None:
 
 def test_a16_known_phone_gets_the_same_answers_as_a_new_one(movable_target: Target) -> None:
     target, known, fresh = movable_target, new_phone(), new_phone()
-    opened = target.open(known)
-    assert target.shop.verify(known, opened, target.code(known)).status == 200
+    verification_id = target.open(known)
+    assert target.shop.verify(known, verification_id, target.code(known)).status == 200
     target.pass_time(2 * 86_400)
     assert target.phone_state(known).known
 
     answers = [target.shop.request(phone).body for phone in (known, fresh)]
 
-    chance = {"verification_id", "phone_masked", "expires_at", "expires_in", "resend_at", "resend_in"}
-    facts = [{name: value for name, value in answer.items() if name not in chance} for answer in answers]
+    varying = {"verification_id", "phone_masked", "expires_at", "expires_in", "resend_at", "resend_in"}
+    facts = [{name: value for name, value in answer.items() if name not in varying} for answer in answers]
     assert facts[0] == facts[1]
 
 
 def test_a16_timing_of_a_rejection_does_not_reveal_a_known_phone(target: Target) -> None:
-    phones = phones_with_a_past(target)
+    phones = phones_with_history(target)
 
     def ask(past: str) -> Callable[[], Answer]:
         return lambda: target.shop.verify(phones[past], UNKNOWN_ID, "123456")
@@ -109,13 +109,13 @@ def test_a16_timing_of_a_rejection_does_not_reveal_a_known_phone(target: Target)
     assert 0.67 < ratio_of_times(ask("pending"), ask("none")) < 1.5
 
 
-def ratio_of_times(one: Callable[[], Answer], other: Callable[[], Answer], pairs: int = 150) -> float:
-    """Return how much longer *one* takes than *other*, measured in turns so that noise affects both."""
+def ratio_of_times(call: Callable[[], Answer], other: Callable[[], Answer], pairs: int = 150) -> float:
+    """Return the median time of *call* divided by that of *other*, measured alternately."""
     times: tuple[list[float], list[float]] = ([], [])
     for number in range(2 * pairs):
         place = (number + number // 2) % 2
         began = time.perf_counter()
-        (one, other)[place]()
+        (call, other)[place]()
         times[place].append(time.perf_counter() - began)
     return statistics.median(times[0]) / statistics.median(times[1])
 
@@ -190,20 +190,20 @@ def words(node: ast.expr) -> set[str]:
 
 def test_a18_no_answer_contains_the_code(target: Target) -> None:
     phone = new_phone()
-    asked = [target.shop.request(phone)]
-    opened, code = asked[0].body["verification_id"], target.code(phone)
-    asked += [
-        target.shop.status(phone, opened),
+    answers = [target.shop.request(phone)]
+    verification_id, code = answers[0].body["verification_id"], target.code(phone)
+    answers += [
+        target.shop.status(phone, verification_id),
         target.shop.request(phone),
-        target.shop.resend(phone, opened),
+        target.shop.resend(phone, verification_id),
     ]
-    asked += [target.shop.verify(phone, opened, guess) for guess in wrong_codes(code, 2)]
-    asked += [target.shop.verify(phone, opened, code)]
-    asked += [target.shop.redeem(asked[-1].body["proof"]), target.shop.status(phone, opened)]
-    asked += [target.deployment.get(path) for path in ("/healthz", "/readyz", "/openapi.json", "/docs")]
+    answers += [target.shop.verify(phone, verification_id, guess) for guess in wrong_codes(code, 2)]
+    answers += [target.shop.verify(phone, verification_id, code)]
+    answers += [target.shop.redeem(answers[-1].body["proof"]), target.shop.status(phone, verification_id)]
+    answers += [target.deployment.get(path) for path in ("/healthz", "/readyz", "/openapi.json", "/docs")]
 
-    assert [answer.status for answer in asked[:9]] == [201, 200, 429, 429, 422, 422, 200, 200, 200]
-    assert [answer.status for answer in asked if code in codes_in(answer.text + repr(answer.headers))] == []
+    assert [answer.status for answer in answers[:9]] == [201, 200, 429, 429, 422, 422, 200, 200, 200]
+    assert [answer.status for answer in answers if code in codes_in(answer.text + repr(answer.headers))] == []
 
 
 @pytest.mark.parametrize("setting", ["debug", "echo", "dev", "test", "dry_run", "return_code", "code"])
@@ -253,18 +253,18 @@ def test_a19_log_contains_no_code_number_or_key(target: Target) -> None:
 def test_a20_store_does_not_reveal_a_code() -> None:
     """Not in a value, on disk or on the wire, and not by trying all codes."""
     with running_target(redis_options=("--rdbcompression", "no", "--appendonly", "yes")) as target:
-        with target.redis.client() as client, watched(target) as wire:
+        with target.redis.client() as client, CommandMonitor(target) as commands:
             phones = [new_phone() for _ in range(12)]
-            opened = {phone: target.open(phone) for phone in phones}
+            verification_ids = {phone: target.open(phone) for phone in phones}
             codes = {phone: target.code(phone) for phone in phones}
             for phone in phones[:6]:
-                target.shop.verify(phone, opened[phone], wrong_codes(codes[phone], 1)[0])
+                target.shop.verify(phone, verification_ids[phone], wrong_codes(codes[phone], 1)[0])
             for phone in phones[:3]:
-                target.shop.verify(phone, opened[phone], codes[phone])
+                target.shop.verify(phone, verification_ids[phone], codes[phone])
             values = b"\n".join(itertools.chain(*everything_in(client).items()))
             client.save()
         files = [path for path in target.redis.directory.rglob("*") if path.is_file()]
-        places = {"values": values, "wire": "\n".join(wire).encode("latin-1", "replace")}
+        places = {"values": values, "wire": "\n".join(commands).encode("latin-1", "replace")}
         places |= {path.name: path.read_bytes() for path in files}
 
         assert min(len(places[name]) for name in ("values", "wire", "dump.rdb")) > 1000
@@ -274,7 +274,7 @@ def test_a20_store_does_not_reveal_a_code() -> None:
             found = [code for code in codes.values() if re.search(rf"(?<!\d){code}(?!\d)", text)]
             assert found == [], name
             assert [phone for phone in phones if phone[3:] in text] == [], name
-            for phone, vid in opened.items():
+            for phone, vid in verification_ids.items():
                 assert digests_in(text, recipes(codes[phone], phone, vid)) == [], name
         everything = b"".join(places.values()).decode("latin-1")
         assert digests_in(everything, (f"{number:06d}" for number in range(10**6))) == []
@@ -297,34 +297,34 @@ def digests_in(text: str, inputs: Iterator[str] | list[str]) -> list[str]:
     half = 16
     heads = {text[at : at + half] for at in range(len(text) - half + 1)}
     return [
-        one
-        for one in inputs
-        if (digest := hashlib.sha256(one.encode()).digest())[:half].decode("latin-1") in heads
+        candidate
+        for candidate in inputs
+        if (digest := hashlib.sha256(candidate.encode()).digest())[:half].decode("latin-1") in heads
         or digest.hex()[:half] in heads
     ]
 
 
-class watched:  # noqa: N801 - reads as a verb where it is used
-    """Records every command that Redis receives while the block runs."""
+class CommandMonitor:
+    """Context manager that returns a list of all commands that Redis receives in the block."""
 
     def __init__(self, target: Target) -> None:
         self._client = target.redis.client()
-        self._seen: list[str] = []
+        self._commands: list[str] = []
 
     def __enter__(self) -> list[str]:
         self._monitor = self._client.monitor().__enter__()  # type: ignore[no-untyped-call]
         self._thread = threading.Thread(target=self._listen)
         self._thread.start()
-        return self._seen
+        return self._commands
 
     def _listen(self) -> None:
         for command in self._monitor.listen():
-            self._seen.append(command["command"])
-            if "the watch is over" in command["command"]:
+            self._commands.append(command["command"])
+            if "end of monitoring" in command["command"]:
                 return
 
     def __exit__(self, *_: object) -> None:
-        self._client.echo("the watch is over")
+        self._client.echo("end of monitoring")
         self._thread.join()
         self._monitor.__exit__(None, None, None)
         self._client.close()

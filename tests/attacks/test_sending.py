@@ -160,9 +160,9 @@ def test_a11_body_with_two_recipients_is_rejected(target: Target, way: str) -> N
 
 def test_a11_resend_goes_to_the_phone_of_the_verification(target: Target) -> None:
     victim, attacker = new_phone(), new_phone()
-    opened = target.open(victim)
+    verification_id = target.open(victim)
 
-    answer = target.shop.resend(attacker, opened)
+    answer = target.shop.resend(attacker, verification_id)
 
     assert (answer.status, answer.body["code"]) == (404, "verification_not_found")
     assert target.sms(attacker) == []

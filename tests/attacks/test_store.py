@@ -40,10 +40,10 @@ def full(target: Target, room: int) -> Iterator[None]:
 def test_a26_full_memory_loses_no_counter(target_with_own_redis: Target) -> None:
     """Strangers fill the memory with requests; then every call is rejected, and no counter is lost."""
     target, victim = target_with_own_redis, new_phone()
-    opened = target.open(victim)
+    verification_id = target.open(victim)
     right = target.code(victim)
     for guess in wrong_codes(right, 3):
-        target.shop.verify(victim, opened, guess)
+        target.shop.verify(victim, verification_id, guess)
     with target.redis.client() as client:
         before = everything_in(client)
 
@@ -56,7 +56,7 @@ def test_a26_full_memory_loses_no_counter(target_with_own_redis: Target) -> None
                 answers = in_turns([lambda phone=phone: target.shop.request(phone) for phone in phones], 8)
                 statuses += [answer.status for answer in answers]
                 assert len(statuses) < 5000, "the memory does not fill"
-            refused = target.shop.verify(victim, opened, right)
+            refused = target.shop.verify(victim, verification_id, right)
             held = everything_in(client)
             evicted = client.info("stats")["evicted_keys"]
 
@@ -68,7 +68,7 @@ def test_a26_full_memory_loses_no_counter(target_with_own_redis: Target) -> None
     assert {key: held[key] for key in mine} == {key: before[key] for key in mine}
     assert len([sms for sms in target.sms() if sms.phone in set(flood)]) <= len(flood) - statuses.count(503)
     # With memory available again, everything is as before.
-    assert target.shop.verify(victim, opened, right).status == 200
+    assert target.shop.verify(victim, verification_id, right).status == 200
 
 
 def test_a27_each_number_uses_little_memory(target_with_own_redis: Target) -> None:
@@ -162,13 +162,13 @@ def test_a28_calls_leave_no_scripts_and_no_unknown_keys_behind(target_with_own_r
 def walk(target: Target) -> Answer:
     """Make every call once, each for another phone."""
     phone = new_phone()
-    opened = target.open(phone, client_ip=f"2001:db8:0:{secrets.token_hex(2)}::1")
-    target.shop.resend(phone, opened)
-    target.shop.verify(phone, opened, wrong_codes(target.code(phone), 1)[0])
-    target.shop.status(phone, opened)
-    proof = target.shop.verify(phone, opened, target.code(phone)).body["proof"]
+    verification_id = target.open(phone, client_ip=f"2001:db8:0:{secrets.token_hex(2)}::1")
+    target.shop.resend(phone, verification_id)
+    target.shop.verify(phone, verification_id, wrong_codes(target.code(phone), 1)[0])
+    target.shop.status(phone, verification_id)
+    proof = target.shop.verify(phone, verification_id, target.code(phone)).body["proof"]
     target.shop.redeem(proof)
-    return target.shop.cancel(phone, opened)
+    return target.shop.cancel(phone, verification_id)
 
 
 # ── A33: a shared Redis ──

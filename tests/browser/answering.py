@@ -1,4 +1,4 @@
-"""Answers calls instead of the service, and serves the module for other countries."""
+"""Intercepts the calls of a page: answers them instead of the service, or serves another widget module."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ SENT = {
 
 
 def answer_calls(page: Page, **answers: tuple[int, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Answer these calls instead of the service; return the list to which posted bodies are added."""
+    """Answer these calls instead of the service; return a list that receives the posted bodies."""
     posted: list[dict[str, Any]] = []
 
-    def answering(status: int, body: dict[str, Any]) -> Callable[[Route], None]:
+    def respond_with(status: int, body: dict[str, Any]) -> Callable[[Route], None]:
         def answer(route: Route) -> None:
             if route.request.method == "POST":
                 posted.append(route.request.post_data_json)
@@ -40,12 +40,12 @@ def answer_calls(page: Page, **answers: tuple[int, dict[str, Any]]) -> list[dict
         return answer
 
     for call, (status, body) in answers.items():
-        page.route(f"**/otp/{call}", answering(status, body))
+        page.route(f"**/otp/{call}", respond_with(status, body))
     return posted
 
 
 def serve_module_for(page: Page, countries: list[str]) -> None:
-    """Serve the module of a service that sends to *countries*."""
+    """Serve the widget module of a service that sends to *countries*."""
     text = source([dialing(country) for country in countries])
     headers = {"access-control-allow-origin": "*"}
     page.route(

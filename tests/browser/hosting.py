@@ -1,4 +1,4 @@
-"""Runs what a hosted page needs: the service, the sandbox, and the site that it returns to."""
+"""Runs the service, the sandbox, and the site that hosted pages return to."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from otp_service.settings import from_mapping
 KEY = "sk_hosting-0123456789abcdefghijklmnopqrstuv"
 ACCOUNT = {"hosting": secrets.token_urlsafe(32)}
 SHOP_URL = "https://www.shop.example/verified"
-"""A return URL for pictures."""
+"""A return URL for screenshots."""
 
 RETURNED = "<!doctype html><html lang=en><title>Shop</title><h1>Welcome</h1>"
 
 
 @dataclass
 class Hosting:
-    """The running parts; *returned* are the forms that the site received."""
+    """The running service, site, sandbox and Redis; *returned* are the forms that the site received."""
 
     url: str
     site: str
@@ -42,18 +42,18 @@ class Hosting:
 
     def post(self, path: str, body: dict[str, Any]) -> Any:
         headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
-        asked = Request(f"{self.url}{path}", json.dumps(body).encode(), headers)  # noqa: S310 - ours
-        with urlopen(asked, timeout=20) as answer:  # noqa: S310 - ours
+        http_request = Request(f"{self.url}{path}", json.dumps(body).encode(), headers)  # noqa: S310 - ours
+        with urlopen(http_request, timeout=20) as answer:  # noqa: S310 - ours
             return json.load(answer)
 
-    def make(self, **more: str) -> str:
+    def create_page(self, **more: str) -> str:
         """Create a page and return its URL."""
         body = {"purpose": "signup", "return_url": f"{self.site}/verified", "state": "s1", **more}
         return str(self.post("/otp/pages", body)["url"])
 
     def inbox(self, phone: str) -> list[dict[str, Any]]:
-        address = f"{self.sandbox.inbox_url}.json?phone=%2B{phone[1:]}"
-        with urlopen(address, timeout=20) as answer:  # noqa: S310 - ours
+        inbox_url = f"{self.sandbox.inbox_url}.json?phone=%2B{phone[1:]}"
+        with urlopen(inbox_url, timeout=20) as answer:  # noqa: S310 - ours
             messages: list[dict[str, Any]] = json.load(answer)
         return messages
 

@@ -78,7 +78,7 @@ def test_complete_verification_is_accessible_and_calls_no_other_host(
 ) -> None:
     options: dict[str, Any] = {"java_script_enabled": scripts, "color_scheme": scheme}
     with chromium.open_page(browser, **options) as (page, browser_log):
-        page.goto(hosted.make(state="a state of mine"))
+        page.goto(hosted.create_page(state="a state of mine"))
         returned = finish(page, hosted, scripts=scripts)
 
         assert page.title() == "Shop"
@@ -91,7 +91,7 @@ def test_complete_verification_is_accessible_and_calls_no_other_host(
 def test_axe_finds_no_violation(browser: Browser, hosted: Hosting, scheme: str, locale: str) -> None:
     """Colours depend on the scheme and texts on the language; no rule of axe-core depends on both."""
     with chromium.open_page(browser, color_scheme=scheme, locale=locale, bypass_csp=True) as (page, _):
-        page.goto(hosted.make())
+        page.goto(hosted.create_page())
         assert chromium.accessibility_violations(page) == []
         page.fill("#phone", "12")
         page.click("button.main")
@@ -117,7 +117,7 @@ def test_axe_finds_no_violation(browser: Browser, hosted: Hosting, scheme: str, 
 @SCRIPTS
 def test_chinese_browser_gets_chinese_texts(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
     with chromium.open_page(browser, java_script_enabled=scripts, locale="zh-CN") as (page, _):
-        page.goto(hosted.make())
+        page.goto(hosted.create_page())
         expect(page.locator("h1")).to_have_text("验证手机号")
         ask(page, new_phone())
         expect(page.locator("h1")).to_have_text("输入验证码")
@@ -127,7 +127,7 @@ def test_chinese_browser_gets_chinese_texts(browser: Browser, hosted: Hosting, *
 @pytest.mark.parametrize("width", [320, 1280])
 def test_page_fits_its_screen_and_does_not_shift(browser: Browser, hosted: Hosting, width: int) -> None:
     with chromium.open_page(browser, viewport={"width": width, "height": 640}) as (page, _):
-        page.goto(hosted.make())
+        page.goto(hosted.create_page())
         ask(page, new_phone())
         page.wait_for_selector("#code")
 
@@ -135,7 +135,7 @@ def test_page_fits_its_screen_and_does_not_shift(browser: Browser, hosted: Hosti
 
 
 def test_page_can_be_used_with_the_keyboard(page: Page, hosted: Hosting) -> None:
-    page.goto(hosted.make())
+    page.goto(hosted.create_page())
     phone = new_phone()
     expect(page.locator("#phone")).to_be_focused()
     page.keyboard.type(phone[3:])
@@ -155,7 +155,7 @@ def test_wrong_code_is_shown_and_the_right_one_is_accepted_afterwards(
 ) -> None:
     with chromium.open_page(browser, java_script_enabled=scripts) as (page, _):
         phone = new_phone()
-        page.goto(hosted.make())
+        page.goto(hosted.create_page())
         ask(page, phone)
         page.wait_for_selector("#code")
         submit(page, wrong(hosted.code(phone)), scripts=scripts)
@@ -171,7 +171,7 @@ def test_wrong_code_is_shown_and_the_right_one_is_accepted_afterwards(
 def test_double_click_sends_one_sms(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
     with chromium.open_page(browser, java_script_enabled=scripts) as (page, _):
         phone = new_phone()
-        page.goto(hosted.make())
+        page.goto(hosted.create_page())
         page.fill("#phone", phone[3:])
         page.dblclick("button.main", no_wait_after=True)
         page.wait_for_selector("#code")
@@ -180,7 +180,7 @@ def test_double_click_sends_one_sms(browser: Browser, hosted: Hosting, *, script
 
 
 def test_code_that_is_complete_before_the_script_is_loaded_is_sent(page: Page, hosted: Hosting) -> None:
-    page.goto(hosted.make())
+    page.goto(hosted.create_page())
     phone = new_phone()
     held: list[Route] = []
 
@@ -200,7 +200,7 @@ def test_code_that_is_complete_before_the_script_is_loaded_is_sent(page: Page, h
 def test_reload_and_back_lose_nothing(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
     with chromium.open_page(browser, java_script_enabled=scripts) as (page, _):
         phone = new_phone()
-        page.goto(hosted.make())
+        page.goto(hosted.create_page())
         ask(page, phone)
         page.wait_for_selector("#code")
         page.reload()
@@ -217,7 +217,7 @@ def test_reload_and_back_lose_nothing(browser: Browser, hosted: Hosting, *, scri
 def test_early_resend_is_rejected_with_a_message(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
     with chromium.open_page(browser, java_script_enabled=scripts) as (page, _):
         phone = new_phone()
-        page.goto(hosted.make())
+        page.goto(hosted.create_page())
         ask(page, phone)
         page.wait_for_selector("#code")
         button = page.locator("text=Send it again")
@@ -231,7 +231,7 @@ def test_early_resend_is_rejected_with_a_message(browser: Browser, hosted: Hosti
 
 
 def test_countdown_counts_down(page: Page, hosted: Hosting) -> None:
-    page.goto(hosted.make())
+    page.goto(hosted.create_page())
     ask(page, new_phone())
     first = page.locator("#wait").inner_text()
     page.wait_for_function("text => document.getElementById('wait').textContent !== text", arg=first)
@@ -243,13 +243,13 @@ def test_countdown_counts_down(page: Page, hosted: Hosting) -> None:
 
 
 def test_risk_challenge_is_solved_automatically(page: Page, suspicious: Hosting) -> None:
-    page.goto(suspicious.make())
+    page.goto(suspicious.create_page())
     finish(page, suspicious, scripts=True)
 
 
 def test_risk_challenge_without_scripts_shows_a_message(plain: Page, suspicious: Hosting) -> None:
     phone = new_phone()
-    plain.goto(suspicious.make())
+    plain.goto(suspicious.create_page())
     ask(plain, phone)
 
     expect(plain.locator("noscript .error")).to_contain_text("This step needs JavaScript")
@@ -260,7 +260,7 @@ def test_risk_challenge_without_scripts_shows_a_message(plain: Page, suspicious:
 
 def test_browser_that_cannot_solve_it_shows_a_message(page: Page, suspicious: Hosting) -> None:
     page.add_init_script("Object.defineProperty(window, 'crypto', { value: {} })")
-    page.goto(suspicious.make())
+    page.goto(suspicious.create_page())
     ask(page, new_phone())
 
     expect(page.locator("#failed")).to_be_visible()
@@ -270,7 +270,7 @@ def test_browser_that_cannot_solve_it_shows_a_message(page: Page, suspicious: Ho
 
 
 def test_second_browser_is_rejected(browser: Browser, page: Page, hosted: Hosting) -> None:
-    url = hosted.make()
+    url = hosted.create_page()
     page.goto(url)
     phone = new_phone()
     with chromium.open_page(browser) as (other, _):
@@ -287,7 +287,7 @@ def test_second_browser_is_rejected(browser: Browser, page: Page, hosted: Hostin
 
 
 def test_finished_page_does_not_redirect_again(page: Page, hosted: Hosting) -> None:
-    page.goto(hosted.make())
+    page.goto(hosted.create_page())
     finish(page, hosted, scripts=True)
     count = len(hosted.returned)
     page.go_back()
@@ -298,7 +298,7 @@ def test_finished_page_does_not_redirect_again(page: Page, hosted: Hosting) -> N
 
 
 def test_expired_page_says_so(page: Page, hosted: Hosting) -> None:
-    url = hosted.make()
+    url = hosted.create_page()
     page.goto(url)
     with hosted.redis.client() as client:
         for key in client.scan_iter("otp:page:*"):
@@ -313,7 +313,7 @@ def test_expired_page_says_so(page: Page, hosted: Hosting) -> None:
 
 
 def test_page_cannot_be_framed(page: Page, hosted: Hosting) -> None:
-    page.goto(f"{hosted.site}/frame?page={hosted.make()}")
+    page.goto(f"{hosted.site}/frame?page={hosted.create_page()}")
     page.wait_for_load_state("networkidle")
 
     assert page.locator("iframe").count() == 1
@@ -324,7 +324,7 @@ def test_page_cannot_be_framed(page: Page, hosted: Hosting) -> None:
 def test_typed_markup_is_shown_as_text(browser: Browser, hosted: Hosting, *, scripts: bool) -> None:
     with chromium.open_page(browser, java_script_enabled=scripts) as (page, _):
         page.on("dialog", lambda dialog: pytest.fail(dialog.message))
-        page.goto(hosted.make(state=XSS))
+        page.goto(hosted.create_page(state=XSS))
         page.fill("#phone", XSS)
         page.click("button.main")
 
@@ -335,7 +335,7 @@ def test_typed_markup_is_shown_as_text(browser: Browser, hosted: Hosting, *, scr
 
 def test_form_of_another_site_sends_nothing(page: Page, hosted: Hosting) -> None:
     """The browser has the page's cookie, and the other site knows the URL."""
-    url, phone = hosted.make(), new_phone()
+    url, phone = hosted.create_page(), new_phone()
     page.goto(url)
     page.goto(f"{hosted.site}/frame?page=about:blank")
     page.evaluate(

@@ -110,7 +110,7 @@ def test_screenshots_of_the_pages(browser: Browser, dev: Dev) -> None:
 def test_screenshot_of_the_hosted_page(browser: Browser) -> None:
     canvas: dict[str, Any] = {"viewport": {"width": 420, "height": 560}}
     with hosting() as hosted, chromium.open_page(browser, **canvas) as (page, _):
-        page.goto(hosted.make(return_url=SHOP_URL))
+        page.goto(hosted.create_page(return_url=SHOP_URL))
         capture(page, "hosted-phone")
         page.fill("#phone", PHONE[3:])
         page.click("button.main")
@@ -118,7 +118,7 @@ def test_screenshot_of_the_hosted_page(browser: Browser) -> None:
         capture(page, "hosted-code")
         chinese = {"locale": "zh-CN", "color_scheme": "dark"}
         with chromium.open_page(browser, **canvas, **chinese) as (other, _):
-            other.goto(hosted.make(return_url=SHOP_URL))
+            other.goto(hosted.create_page(return_url=SHOP_URL))
             capture(other, "hosted-zh")
 
 

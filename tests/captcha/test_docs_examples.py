@@ -51,7 +51,7 @@ def solve_with_example(challenge: Mapping[str, object]) -> str:
         skip_or_fail("node or altcha-lib is missing (npm ci --prefix tests/sdks)")
     (example,) = BLOCKS["js"]
     given = f"const problem = {json.dumps({'challenge': challenge})};"
-    done = subprocess.run(
+    result = subprocess.run(
         [str(node), "--input-type=module", "-e", f"{given}\n{example}\nconsole.log(solution);"],
         cwd=SDKS,
         capture_output=True,
@@ -59,8 +59,8 @@ def solve_with_example(challenge: Mapping[str, object]) -> str:
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
 
 
 @pytest.mark.sdk

@@ -527,7 +527,7 @@ def test_piped_phone_is_read_by_the_real_command(config: Path, number: str, phon
     fail(phone, 100)
     command = [sys.executable, "-m", "otp_service", "unlock", "--config", str(config)]
 
-    done = subprocess.run(
+    result = subprocess.run(
         command,
         cwd=ROOT,
         env=ENVIRONMENT,
@@ -538,9 +538,9 @@ def test_piped_phone_is_read_by_the_real_command(config: Path, number: str, phon
         check=True,
     )
 
-    assert done.stdout.splitlines()[0].endswith("was locked. Wrong codes in a row, now reset: 100.")
-    assert json.loads(done.stderr)["event"] == "phone_unlocked"
-    assert number[3:] not in done.stdout + done.stderr
+    assert result.stdout.splitlines()[0].endswith("was locked. Wrong codes in a row, now reset: 100.")
+    assert json.loads(result.stderr)["event"] == "phone_unlocked"
+    assert number[3:] not in result.stdout + result.stderr
 
 
 def test_typed_phone_is_not_shown(config: Path, number: str) -> None:

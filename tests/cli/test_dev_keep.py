@@ -43,13 +43,13 @@ def is_known(directory: Path, phone: str, tmp_path: Path) -> bool:
     """Return whether *phone* is a known phone in the data in *directory*."""
     with DevState(directory) as state:
         keys = state.keys
-        made = Secrets(keys.secret_key, keys.root, keys.pseudonym_key, keys.proof_key)
+        dev_secrets = Secrets(keys.secret_key, keys.root, keys.pseudonym_key, keys.proof_key)
         config = tmp_path / "config.toml"
-        config.write_text(config_text(state.redis_url, "http://127.0.0.1:9", 8080, made))
-        done = CliRunner().invoke(
+        config.write_text(config_text(state.redis_url, "http://127.0.0.1:9", 8080, dev_secrets))
+        result = CliRunner().invoke(
             main, ["limits", "--config", str(config), "--json"], input=f"{phone}\n", catch_exceptions=False
         )
-    return bool(json.loads(done.stdout[done.stdout.index("{") :])["known"])
+    return bool(json.loads(result.stdout[result.stdout.index("{") :])["known"])
 
 
 def test_keys_and_data_survive_a_restart(tmp_path: Path) -> None:
@@ -113,10 +113,10 @@ def test_introduction_says_what_is_kept(tmp_path: Path) -> None:
 def test_directory_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     command = [*DEV, "--keep", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
-    assert done.returncode == 2
-    assert "--keep: contains files other than" in done.stderr
+    assert result.returncode == 2
+    assert "--keep: contains files other than" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 

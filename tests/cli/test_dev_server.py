@@ -51,9 +51,9 @@ def test_server_raises_the_limit_of_connections_to_the_systems() -> None:
         "print(raise_file_limit(), r.getrlimit(r.RLIMIT_NOFILE), most)"
     )
 
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
-    limit, *raised, most = map(int, re.findall(r"-?\d+", done.stdout))
+    limit, *raised, most = map(int, re.findall(r"-?\d+", result.stdout))
     assert raised == [most, most]
     assert limit == most or (most < 0 and limit > MAX_CONNECTIONS)
 

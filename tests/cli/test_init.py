@@ -79,9 +79,9 @@ def left_in(folder: Path) -> list[str]:
 
 
 def test_files_are_readable_by_their_owner_only(place: Path, redis_server: Server) -> None:
-    done = defaults(place, redis_server.url, "--run", "systemd")
+    result = defaults(place, redis_server.url, "--run", "systemd")
 
-    assert done.exit_code == 0, done.output
+    assert result.exit_code == 0, result.output
     for path in (place, *place.rglob("*")):
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
     assert left_in(place) == ["config.toml", "otp-service.service", "sandbox.toml", "secrets"]
@@ -91,16 +91,16 @@ def test_files_are_readable_by_their_owner_only(place: Path, redis_server: Serve
 def test_only_the_client_key_is_printed_and_no_secret_is_in_the_settings(
     place: Path, redis_server: Server
 ) -> None:
-    done = defaults(place, redis_server.url)
+    result = defaults(place, redis_server.url)
     text = (place / "config.toml").read_text()
-    (key,) = KEY.findall(done.output)
+    (key,) = KEY.findall(result.output)
 
-    assert done.output.count(key) == 1
+    assert result.output.count(key) == 1
     assert key_digest(key) in text
     assert key not in text
     assert len(secrets_in(place)) == 4
     for secret in secrets_in(place):
-        assert secret not in done.output + text
+        assert secret not in result.output + text
 
 
 def test_each_configuration_has_its_own_secrets(tmp_path: Path, redis_server: Server) -> None:
@@ -114,13 +114,13 @@ def test_each_configuration_has_its_own_secrets(tmp_path: Path, redis_server: Se
 @pytest.mark.parametrize("run", ["none", "systemd"])
 def test_result_passes_check_config_without_a_warning(run: str, place: Path, redis_server: Server) -> None:
     assert defaults(place, redis_server.url, "--run", run).exit_code == 0
-    done = CliRunner().invoke(main, ["check-config", "--config", str(place / "config.toml")])
+    result = CliRunner().invoke(main, ["check-config", "--config", str(place / "config.toml")])
 
-    assert (done.exit_code, done.output) == (0, "The configuration is fit for production.\n")
+    assert (result.exit_code, result.output) == (0, "The configuration is fit for production.\n")
 
 
 def test_flags_answer_the_questions(place: Path, redis_server: Server, secret_file: str) -> None:
-    done = init(
+    result = init(
         *("--directory", str(place), "--run", "none", "--redis-url", redis_server.url, *ACCOUNT),
         *("--access-key-secret-file", secret_file, "--template-code", "SMS_154950909"),
         *("--client", "shop", "--purpose", "login", "--purpose", "signup"),
@@ -129,16 +129,16 @@ def test_flags_answer_the_questions(place: Path, redis_server: Server, secret_fi
     settings = settings_of(place)
     (route,) = settings.routes
 
-    assert done.exit_code == 0, done.output
+    assert result.exit_code == 0, result.output
     assert left_in(place) == ["config.toml", "secrets"]
     assert (settings.service.public_url, settings.service.proxy_hops) == ("https://otp.example.com", 2)
     assert (list(settings.purposes), list(settings.clients)) == (["login", "signup"], ["shop"])
     assert route.access_keys() == [("LTAI5tExampleKeyId", ACCESS_KEY_SECRET, "")]
     assert route.endpoint == "https://dysmsapi.aliyuncs.com"
     assert route.all_templates()[0].template_code == "SMS_154950909"
-    assert ACCESS_KEY_SECRET not in done.output + (place / "config.toml").read_text()
-    assert f"doctor --config {place / 'config.toml'}" in done.output
-    assert "sandbox" not in done.output
+    assert ACCESS_KEY_SECRET not in result.output + (place / "config.toml").read_text()
+    assert f"doctor --config {place / 'config.toml'}" in result.output
+    assert "sandbox" not in result.output
 
 
 def test_url_of_redis_with_a_password_is_kept_in_a_file(place: Path, tmp_path: Path) -> None:
@@ -146,18 +146,18 @@ def test_url_of_redis_with_a_password_is_kept_in_a_file(place: Path, tmp_path: P
         client.config_set("requirepass", "s3cret-of-redis")
         url = server.url.replace("redis://", "redis://:s3cret-of-redis@")
         (tmp_path / "url").write_text(url)
-        done = init("--yes", "--directory", str(place), "--redis-url-file", str(tmp_path / "url"))
+        result = init("--yes", "--directory", str(place), "--redis-url-file", str(tmp_path / "url"))
 
-    assert done.exit_code == 0, done.output
+    assert result.exit_code == 0, result.output
     assert settings_of(place).redis.url.get_secret_value() == url
-    assert "s3cret" not in done.output + (place / "config.toml").read_text()
+    assert "s3cret" not in result.output + (place / "config.toml").read_text()
 
 
 def test_redis_that_does_not_respond_yet_is_a_warning(place: Path) -> None:
-    done = defaults(place, f"redis://127.0.0.1:{closed_port()}/0")
+    result = defaults(place, f"redis://127.0.0.1:{closed_port()}/0")
 
-    assert done.exit_code == 0
-    assert "Warning: redis.url: names a host and port where nothing listens" in done.output
+    assert result.exit_code == 0
+    assert "Warning: redis.url: names a host and port where nothing listens" in result.output
 
 
 # ── how to run it ──
@@ -174,16 +174,16 @@ def test_unit_names_program_directory_and_user(
     uid: int, user: str, place: Path, redis_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: uid)
-    done = defaults(place, redis_server.url, "--run", "systemd")
+    result = defaults(place, redis_server.url, "--run", "systemd")
     unit = (place / "otp-service.service").read_text()
 
     assert f"ExecStart={files.program()} serve --config {place}/config.toml\n" in unit
     assert f"ExecReload={files.program()} check-config --config {place}/config.toml\n" in unit
     assert f"User={user}\n" in unit
-    assert f"cp {place}/otp-service.service /etc/systemd/system/\n" in done.output
-    assert done.output.endswith("systemctl enable --now otp-service\n")
-    assert ("sudo " in done.output) == bool(uid)
-    assert (f"chown -R otp-service: {place}\n" in done.output) == (uid == 0)
+    assert f"cp {place}/otp-service.service /etc/systemd/system/\n" in result.output
+    assert result.output.endswith("systemctl enable --now otp-service\n")
+    assert ("sudo " in result.output) == bool(uid)
+    assert (f"chown -R otp-service: {place}\n" in result.output) == (uid == 0)
 
 
 def test_unit_can_read_a_home_directory_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,11 +195,11 @@ def test_unit_can_read_a_home_directory_that_it_needs(monkeypatch: pytest.Monkey
 
 
 def test_compose_runs_service_sandbox_and_redis(place: Path) -> None:
-    done = init("--yes", "--directory", str(place), "--run", "compose")
+    result = init("--yes", "--directory", str(place), "--run", "compose")
     services = yaml.safe_load((place / "compose.yaml").read_text())["services"]
 
-    assert done.exit_code == 0, done.output
-    assert "Warning" not in done.output
+    assert result.exit_code == 0, result.output
+    assert "Warning" not in result.output
     assert list(services) == ["otp-service", "sandbox", "redis"]
     assert services["otp-service"]["command"] == ["serve", "--config", f"{place}/config.toml"]
     assert services["otp-service"]["user"] == f"{os.geteuid()}:{os.getegid()}"
@@ -208,11 +208,11 @@ def test_compose_runs_service_sandbox_and_redis(place: Path) -> None:
     assert services["sandbox"]["network_mode"] == "service:otp-service"
     assert "noeviction" in services["redis"]["command"]
     assert settings_of(place).server.host == "0.0.0.0"
-    assert f"docker compose --file {place}/compose.yaml up --detach" in done.output
+    assert f"docker compose --file {place}/compose.yaml up --detach" in result.output
 
 
 def test_compose_runs_only_what_is_needed(place: Path, secret_file: str) -> None:
-    done = init(
+    result = init(
         *(
             "--yes",
             "--directory",
@@ -226,7 +226,7 @@ def test_compose_runs_only_what_is_needed(place: Path, secret_file: str) -> None
     )
     services = yaml.safe_load((place / "compose.yaml").read_text())["services"]
 
-    assert done.exit_code == 0, done.output
+    assert result.exit_code == 0, result.output
     assert list(services) == ["otp-service"]
     assert "depends_on" not in services["otp-service"]
 
@@ -237,7 +237,7 @@ def test_compose_runs_only_what_is_needed(place: Path, secret_file: str) -> None
 def test_questions_are_asked_and_bad_answers_again_with_the_reason(
     place: Path, redis_server: Server, at_a_terminal: None
 ) -> None:
-    done = init(
+    result = init(
         typed="\n".join(
             [
                 *(f"{place.parent}/no/such", str(place)),
@@ -256,15 +256,15 @@ def test_questions_are_asked_and_bad_answers_again_with_the_reason(
             ]
         )
     )
-    reasons = re.findall(r"^ +It (.*)\.$", done.output, re.MULTILINE)
+    reasons = re.findall(r"^ +It (.*)\.$", result.output, re.MULTILINE)
     settings = settings_of(place)
 
-    assert done.exit_code == 0, done.output
+    assert result.exit_code == 0, result.output
     assert len(reasons) == 11
     words = ("parent", "compose", "redis://", "sandbox", "placeholder", "【】", "SMS_", "letter", "letter")
     for reason, word in zip(reasons, (*words, "https", "at most 8"), strict=True):
         assert word in reason
-    assert ACCESS_KEY_SECRET not in done.output
+    assert ACCESS_KEY_SECRET not in result.output
     assert (list(settings.clients), list(settings.purposes)) == (["shop"], ["login", "signup"])
     assert settings.service.proxy_hops == 1
 
@@ -274,19 +274,19 @@ def test_enter_is_the_default(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "geteuid", lambda: 4_000_000)
-    done = init("--redis-url", redis_server.url, typed="\n" * 6)
+    result = init("--redis-url", redis_server.url, typed="\n" * 6)
     settings = settings_of(tmp_path / "otp-service")
 
-    assert done.exit_code == 0, done.output
-    assert "3/6" not in done.output  # the flag answers it
+    assert result.exit_code == 0, result.output
+    assert "3/6" not in result.output  # the flag answers it
     assert (list(settings.clients), list(settings.purposes)) == (["web"], ["login"])
     assert (settings.service.public_url, settings.service.proxy_hops) == ("", 0)
 
 
 def test_ctrl_c_writes_nothing(place: Path, at_a_terminal: None) -> None:
-    done = init(typed=f"{place}\n")
+    result = init(typed=f"{place}\n")
 
-    assert done.exit_code == 1
+    assert result.exit_code == 1
     assert left_in(place.parent) == []
 
 
@@ -312,23 +312,23 @@ def test_questions_are_asked_at_a_real_terminal(place: Path, redis_server: Serve
 
 
 def test_without_a_terminal_the_flags_are_needed_or_yes(place: Path) -> None:
-    done = init("--directory", str(place), "--client", "web", typed="")
+    result = init("--directory", str(place), "--client", "web", typed="")
 
-    assert done.exit_code == 2
-    assert "not a terminal" in done.output
-    assert "--yes" in done.output
+    assert result.exit_code == 2
+    assert "not a terminal" in result.output
+    assert "--yes" in result.output
     for flag in ("--run", "--redis-url", "--sms", "--purpose", "--public-url"):
-        assert flag in done.output
-    assert "--directory" not in done.output.partition("Error")[2]
+        assert flag in result.output
+    assert "--directory" not in result.output.partition("Error")[2]
     assert left_in(place.parent) == []
 
 
 def test_account_has_no_default(place: Path) -> None:
-    done = init("--yes", "--directory", str(place), "--sms", "aliyun")
+    result = init("--yes", "--directory", str(place), "--sms", "aliyun")
 
-    assert done.exit_code == 2
+    assert result.exit_code == 2
     for flag in ("--access-key-id", "--access-key-secret-file", "--sign-name", "--template-code"):
-        assert flag in done.output
+        assert flag in result.output
     assert left_in(place.parent) == []
 
 
@@ -355,29 +355,29 @@ def test_bad_flag_is_named_with_the_reason(flag: str, value: str, reason: str, p
     if flag == "--redis-url-file":
         del usual["--redis-url"]
     words = [word for pair in ({**usual, flag: value}).items() for word in pair]
-    done = init("--yes", *words)
+    result = init("--yes", *words)
 
-    assert done.exit_code == 2, done.output
-    assert f"Invalid value for {flag}" in done.output
-    assert reason in done.output
-    assert "top-secret" not in done.output
+    assert result.exit_code == 2, result.output
+    assert f"Invalid value for {flag}" in result.output
+    assert reason in result.output
+    assert "top-secret" not in result.output
     assert left_in(place.parent) == []
 
 
 def test_one_url_of_redis_is_enough(place: Path) -> None:
-    done = init("--yes", "--redis-url", "redis://h", "--redis-url-file", "/dev/null")
+    result = init("--yes", "--redis-url", "redis://h", "--redis-url-file", "/dev/null")
 
-    assert done.exit_code == 2
-    assert "--redis-url-file: cannot be combined with --redis-url" in done.output
+    assert result.exit_code == 2
+    assert "--redis-url-file: cannot be combined with --redis-url" in result.output
 
 
 def test_redis_that_evicts_keys_is_refused(place: Path) -> None:
     with running(redis_binary(), "--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru") as server:
-        done = defaults(place, server.url)
+        result = defaults(place, server.url)
 
-    assert done.exit_code == 2
-    assert "--redis-url" in done.output
-    assert "maxmemory-policy" in done.output
+    assert result.exit_code == 2
+    assert "--redis-url" in result.output
+    assert "maxmemory-policy" in result.output
     assert left_in(place.parent) == []
 
 
@@ -385,10 +385,10 @@ def test_redis_that_evicts_keys_is_refused(place: Path) -> None:
 def test_existing_file_is_named_and_not_changed(name: str, place: Path, redis_server: Server) -> None:
     place.mkdir()
     (place / name).write_text("mine")
-    done = defaults(place, redis_server.url, "--run", "systemd")
+    result = defaults(place, redis_server.url, "--run", "systemd")
 
-    assert done.exit_code != 0
-    assert str(place / name) in done.output
+    assert result.exit_code != 0
+    assert str(place / name) in result.output
     assert left_in(place) == [name]
     assert (place / name).read_text() == "mine"
 
@@ -396,9 +396,9 @@ def test_existing_file_is_named_and_not_changed(name: str, place: Path, redis_se
 def test_files_are_added_to_a_directory_that_exists(place: Path, redis_server: Server) -> None:
     place.mkdir(mode=0o755)
     (place / "notes.txt").write_text("mine")
-    done = defaults(place, redis_server.url)
+    result = defaults(place, redis_server.url)
 
-    assert done.exit_code == 0, done.output
+    assert result.exit_code == 0, result.output
     assert left_in(place) == ["config.toml", "notes.txt", "sandbox.toml", "secrets"]
     assert stat.S_IMODE((place / "secrets").stat().st_mode) == 0o700
 
@@ -415,10 +415,10 @@ def test_failure_removes_all_written_files(
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", fails_for_secrets)
-    done = defaults(place, redis_server.url)
+    result = defaults(place, redis_server.url)
 
-    assert done.exit_code == 1
-    assert "No space left on device" in done.output
+    assert result.exit_code == 1
+    assert "No space left on device" in result.output
     assert left_in(place) == []
 
 
@@ -427,11 +427,11 @@ def test_invalid_settings_are_not_written(
 ) -> None:
     """The settings are invalid because of an environment variable, which the service reads too."""
     monkeypatch.setenv("OTP_SERVICE__REDIS__EMBEDED", "1")
-    done = defaults(place, redis_server.url)
+    result = defaults(place, redis_server.url)
 
-    assert done.exit_code == 1
-    assert "redis.embeded: is not a setting" in done.output
-    assert KEY.findall(done.output) == []
+    assert result.exit_code == 1
+    assert "redis.embeded: is not a setting" in result.output
+    assert KEY.findall(result.output) == []
     assert left_in(place.parent) == []
 
 

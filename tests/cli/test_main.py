@@ -48,8 +48,8 @@ class Done:
 
 def run_alone(*arguments: str) -> Done:
     """Run a command in its own process, because `serve` changes the process that it runs in."""
-    done = run_process(*arguments)
-    return Done(done.returncode, done.stdout, done.stderr)
+    result = run_process(*arguments)
+    return Done(result.returncode, result.stdout, result.stderr)
 
 
 def run_process(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -130,9 +130,9 @@ def test_dev_prints_one_line_of_json_when_it_is_ready() -> None:
 def test_dev_serves_a_complete_verification(dev: dict[str, str]) -> None:
     url, key, phone = dev["service_url"], dev["secret_key"], new_phone()
 
-    opened = post(f"{url}/otp/request", {"phone": phone, "purpose": "login"}, key)
+    response = post(f"{url}/otp/request", {"phone": phone, "purpose": "login"}, key)
     (sms,) = fetch(f"{dev['inbox_url']}.json?phone=+{phone[1:]}")
-    facts = {"phone": phone, "verification_id": opened["verification_id"], "code": sms["code"]}
+    facts = {"phone": phone, "verification_id": response["verification_id"], "code": sms["code"]}
     approved = post(f"{url}/otp/verify", facts, key)
     redeemed = post(f"{url}/otp/redeem", {"proof": approved["proof"], "purpose": "login"}, key)
 
@@ -169,11 +169,11 @@ def test_dev_prints_keys_and_calls_to_paste() -> None:
         ]
         given = dict(variable.split("=", 1) for variable in environment.splitlines())
         body = {"phone": new_phone(), "purpose": "login"}
-        opened = post(f"{given['OTP_URL']}/otp/request", body, given["OTP_SECRET_KEY"])
+        response = post(f"{given['OTP_URL']}/otp/request", body, given["OTP_SECRET_KEY"])
 
     assert json.loads(answers[0])["status"] == "pending"
     assert json.loads(answers[1])["proof"]
-    assert opened["status"] == "pending"
+    assert response["status"] == "pending"
     assert given["OTP_PUBLISHABLE_KEY"].startswith("pk_")
 
 
@@ -204,10 +204,10 @@ def test_default_and_given_origins_can_use_the_publishable_key_of_dev(
 
 
 def test_dev_rejects_an_invalid_origin() -> None:
-    done = run_process("dev", "--port", "0", "--sandbox-port", "0", "--origin", "localhost:3000")
+    result = run_process("dev", "--port", "0", "--sandbox-port", "0", "--origin", "localhost:3000")
 
-    assert done.returncode == 2
-    assert "--origin: must be like http://localhost:3000" in done.stderr
+    assert result.returncode == 2
+    assert "--origin: must be like http://localhost:3000" in result.stderr
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -357,11 +357,11 @@ def test_configuration_that_is_not_toml_is_an_error(config: Path) -> None:
 def test_occupied_port_ends_serve_with_a_message(config: Path) -> None:
     settings = load(config, {})
     with running_on(settings.server.port):
-        done = run_process("serve", "--config", str(config))
+        result = run_process("serve", "--config", str(config))
 
-    assert done.returncode == 2
+    assert result.returncode == 2
     assert (
-        done.stderr
+        result.stderr
         == f"server: cannot listen on 127.0.0.1, port {settings.server.port}: Address already in use\n"
     )
 
@@ -427,11 +427,11 @@ def test_failed_start_prints_one_message_and_sets_the_exit_code(
     broken(config, {old: new})
 
     checked = run("check-config", "--config", str(config))
-    done = run_process("serve", "--config", str(config))
+    result = run_process("serve", "--config", str(config))
 
-    assert (checked.exit_code, done.returncode) == (1, 2)
-    assert checked.stderr == done.stderr == f"The configuration has 1 error:\n  {sentence}\n"
-    assert done.stdout == ""
+    assert (checked.exit_code, result.returncode) == (1, 2)
+    assert checked.stderr == result.stderr == f"The configuration has 1 error:\n  {sentence}\n"
+    assert result.stdout == ""
 
 
 def test_offline_check_resolves_no_host_names(config: Path) -> None:
@@ -449,13 +449,13 @@ def test_error_in_every_worker_ends_the_start(config: Path, tmp_path: Path) -> N
     )
     command = [sys.executable, "-m", "otp_service", "serve", "--config", str(config)]
     environ = {**ENVIRONMENT, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))}
-    done = subprocess.run(
+    result = subprocess.run(
         command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False
     )
 
-    assert done.returncode == 2
-    assert done.stderr == "The service cannot start: AttributeError in sitecustomize.py, line 2.\n"
-    assert done.stdout == ""
+    assert result.returncode == 2
+    assert result.stderr == "The service cannot start: AttributeError in sitecustomize.py, line 2.\n"
+    assert result.stdout == ""
 
 
 @contextmanager
@@ -577,7 +577,7 @@ def test_dev_names_the_extra_that_is_not_installed(
     tmp_path: Path, *, keep: bool, code: int, error: str
 ) -> None:
     more = ["--keep", str(tmp_path / "kept")] if keep else []
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", WITHOUT_EXTRA, "dev", "--port", "0", "--sandbox-port", "0", *more],
         cwd=ROOT,
         env=ENVIRONMENT,
@@ -587,10 +587,10 @@ def test_dev_names_the_extra_that_is_not_installed(
         check=False,
     )
 
-    assert (done.returncode, done.stdout) == (code, "")
-    assert error in done.stderr
-    assert "pip install 'otp-service[embedded]'" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert (result.returncode, result.stdout) == (code, "")
+    assert error in result.stderr
+    assert "pip install 'otp-service[embedded]'" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 # ── sandbox, openapi and config-example ──
@@ -638,11 +638,11 @@ def test_openapi_is_printed() -> None:
 
 def test_help_imports_no_other_package() -> None:
     script = "import sys; from otp_service.cli.main import main; print(*sys.modules)"
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
 
-    assert not {"flask", "redis", "gunicorn", "gevent", "requests"} & set(done.stdout.split())
+    assert not {"flask", "redis", "gunicorn", "gevent", "requests"} & set(result.stdout.split())
 
 
 def test_serve_has_no_start_page(redis_server: Server, tmp_path: Path) -> None:

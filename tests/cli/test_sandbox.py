@@ -68,9 +68,9 @@ def call_action(url: str, key: AccessKey, action: str, **params: str) -> dict[st
 
 
 def rejected_run(*arguments: str) -> Result:
-    done = CliRunner().invoke(main, ["sandbox", *arguments])
-    assert done.exit_code == 2
-    return done
+    result = CliRunner().invoke(main, ["sandbox", *arguments])
+    assert result.exit_code == 2
+    return result
 
 
 def test_example_in_the_docs_is_used_as_account(file: Path) -> None:

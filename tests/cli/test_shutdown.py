@@ -26,7 +26,7 @@ print("stopped", flush=True)
 
 @pytest.mark.parametrize("number", ["signal.SIGTERM", "signal.SIGINT", "signal.SIGHUP"])
 def test_signal_to_another_thread_ends_the_wait(number: str) -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", WAITER.format(number=number)],
         capture_output=True,
         text=True,
@@ -34,4 +34,4 @@ def test_signal_to_another_thread_ends_the_wait(number: str) -> None:
         check=True,
     )
 
-    assert (done.stdout, done.stderr) == ("stopped\n", "")
+    assert (result.stdout, result.stderr) == ("stopped\n", "")

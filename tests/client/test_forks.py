@@ -235,11 +235,11 @@ def test_children_forked_during_calls_of_other_threads_end(service: ScriptedServ
     """No lock that another thread held during the fork blocks a child, not even at its exit."""
     service.always = redeems
     program = FORK_WHILE_THREADS_CALL.format(tests=str(Path(__file__).parents[1]), url=service.url)
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False
     )
 
-    assert done.stdout.split() == ["0"] * 30, done.stderr
+    assert result.stdout.split() == ["0"] * 30, result.stderr
 
 
 FORK_WITH_GREENLETS = """
@@ -282,10 +282,10 @@ def test_greenlets_of_two_processes_get_the_responses_to_their_own_calls(
     service.always = redeems
     tests = str(Path(__file__).parents[1])
     program = FORK_WITH_GREENLETS.format(tests=tests, url=service.url, in_flight=in_flight)
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
     )
-    interrupted, parents, childs = json.loads(done.stdout)
+    interrupted, parents, childs = json.loads(result.stdout)
 
     assert parents == expected_phones(34)[30:]
     assert childs == expected_phones(24)[20:]

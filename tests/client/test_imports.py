@@ -14,14 +14,14 @@ LOADED = "import sys, otp_service_client; print(*sorted(sys.modules))"
 @pytest.fixture(scope="module")
 def loaded() -> set[str]:
     """All modules that importing the client loads in a new process."""
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", LOADED],
         cwd=ROOT / "clients" / "python",
         check=True,
         capture_output=True,
         text=True,
     )
-    return set(done.stdout.split())
+    return set(result.stdout.split())
 
 
 @pytest.mark.parametrize(

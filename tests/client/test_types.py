@@ -22,7 +22,7 @@ METHODS.remove("close")  # `aclose` there
 
 def test_types_hold_in_a_strict_program(tmp_path: Path) -> None:
     """usage.py is right wherever nothing is said, and wrong wherever `type: ignore` stands."""
-    done = subprocess.run(
+    result = subprocess.run(
         [
             *(sys.executable, "-m", "mypy", "--strict", "--config-file="),
             *("--cache-dir", str(tmp_path), "--follow-imports", "silent", str(USAGE)),
@@ -35,7 +35,7 @@ def test_types_hold_in_a_strict_program(tmp_path: Path) -> None:
         check=False,
     )
 
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    assert (result.returncode, result.stderr) == (0, ""), result.stdout
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -152,12 +152,12 @@ def test_commands_in_the_docs_create_secrets(tmp_path: Path) -> None:
     ]
     (tmp_path / "chgrp").write_text('#!/bin/sh\necho "$@" > ../group\n')
     (tmp_path / "chgrp").chmod(0o755)
-    done = run(
+    result = run(
         "sh", "-euc", text, cwd=tmp_path, env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     )
     made = tmp_path / "deploy" / "compose" / "secrets"
 
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     assert {path.name for path in made.iterdir()} == set(SECRETS) - {"access_key_id", "access_key_secret"}
     assert {path.stat().st_mode & 0o777 for path in made.iterdir()} == {0o640}
     assert made.stat().st_mode & 0o777 == 0o700
@@ -243,8 +243,8 @@ def test_prometheus_accepts_its_file_and_scrapes_every_process(tmp_path: Path) -
         skip_or_fail("promtool is not installed")
     for inside, outside in mounts("prometheus").items():
         shutil.copy(DEPLOY / outside, tmp_path / Path(inside).name)
-    done = run("promtool", "check", "config", str(tmp_path / "prometheus.yml"))
-    assert done.returncode == 0, done.stderr
+    result = run("promtool", "check", "config", str(tmp_path / "prometheus.yml"))
+    assert result.returncode == 0, result.stderr
 
     jobs = {job["job_name"]: job for job in read("prometheus.yml")["scrape_configs"]}
     port = settings_table()["metrics"]["port"]

@@ -42,9 +42,11 @@ def test_linter_accepts_the_dockerfile() -> None:
     program = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
     if program is None:
         skip_or_fail("hadolint is not installed")
-    done = subprocess.run([str(program), str(FILE)], capture_output=True, text=True, check=False, timeout=60)
+    result = subprocess.run(
+        [str(program), str(FILE)], capture_output=True, text=True, check=False, timeout=60
+    )
 
-    assert done.returncode == 0, done.stdout
+    assert result.returncode == 0, result.stdout
 
 
 def test_sources_stay_in_the_first_stage() -> None:
@@ -88,7 +90,7 @@ def test_every_package_is_installed_by_hash() -> None:
 def test_nothing_that_the_service_imports_is_removed() -> None:
     (removed,) = re.findall(r"for unused in (.*?);", BUILD.all("RUN")[-1].text)
     program = "import sys, otp_service.app, otp_service.cli.serve, otp_service.cli.consume_reports\n"
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program + "print(*sys.modules)"],
         capture_output=True,
         text=True,
@@ -96,7 +98,7 @@ def test_nothing_that_the_service_imports_is_removed() -> None:
         timeout=60,
     )
 
-    imported = done.stdout.split()
+    imported = result.stdout.split()
     assert len(removed.split()) == 6
     for folder in removed.split():
         module = folder.replace("/", ".")
@@ -178,14 +180,14 @@ def answering(status: int) -> Iterator[int]:
 def healthy(port: int) -> bool:
     command = health_check(IMAGE)
     assert command[0] == "python"
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, *command[1:]],
         env={"OTP_SERVICE__SERVER__PORT": str(port)},
         capture_output=True,
         check=False,
         timeout=60,
     )
-    return done.returncode == 0
+    return result.returncode == 0
 
 
 @pytest.mark.parametrize(("status", "expected"), [(200, True), (503, False)])

@@ -49,14 +49,20 @@ class Instance:
     deployment: Deployment
 
     @classmethod
-    def started(cls, redis: Server, sandbox: SandboxServer, made: Secrets, directory: Path) -> Instance:
+    def started(
+        cls, redis: Server, sandbox: SandboxServer, deployment_secrets: Secrets, directory: Path
+    ) -> Instance:
         directory.mkdir()
         port = free_port()
         config = directory / "config.toml"
-        text = config_text(redis.url, sandbox.url, port, made).replace("workers = 2", "workers = 1")
+        text = config_text(redis.url, sandbox.url, port, deployment_secrets).replace(
+            "workers = 2", "workers = 1"
+        )
         config.write_text(text, encoding="utf-8")
         log = directory / "service.log"
-        deployment = Deployment(f"http://127.0.0.1:{port}", made, sandbox, redis, log, _serve(config, log))
+        deployment = Deployment(
+            f"http://127.0.0.1:{port}", deployment_secrets, sandbox, redis, log, _serve(config, log)
+        )
         wait_until_ready(deployment)
         return cls(config, deployment)
 
@@ -86,12 +92,12 @@ def _serve(config: Path, log: Path) -> subprocess.Popen[bytes]:
 
 @contextmanager
 def two_instances(redis: Server, directory: Path) -> Iterator[list[Instance]]:
-    made = make_secrets()
+    deployment_secrets = make_secrets()
     account = SandboxConfig.default({ACCESS_KEY_ID: ACCESS_KEY_SECRET})
     with start_sandbox(replace(account, inbox_size=100_000)) as sandbox, ExitStack() as stack:
         instances = []
         for name in ("first", "second"):
-            instance = Instance.started(redis, sandbox, made, directory / name)
+            instance = Instance.started(redis, sandbox, deployment_secrets, directory / name)
             stack.callback(lambda instance=instance: stop(instance.deployment.process))
             instances.append(instance)
         yield instances
@@ -113,10 +119,10 @@ class Callers:
             phone = new_phone()
             with self._changed:
                 self.phones.append(phone)
-            opened = self._call("/otp/request", {"phone": phone, "purpose": "login"}, 201)
-            if opened:
+            response = self._call("/otp/request", {"phone": phone, "purpose": "login"}, 201)
+            if response:
                 code = self.deployment.code(phone)
-                known = {"phone": phone, "verification_id": opened["verification_id"]}
+                known = {"phone": phone, "verification_id": response["verification_id"]}
                 self._call("/otp/verify", {**known, "code": code}, 200)
 
     def _call(self, path: str, body: object, expected: int) -> dict[str, str] | None:

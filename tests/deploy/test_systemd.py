@@ -52,18 +52,18 @@ def test_both_processes_have_a_unit() -> None:
 def test_systemd_accepts_the_unit(unit: Path, tmp_path: Path) -> None:
     copy = tmp_path / unit.name
     copy.write_text(unit.read_text().replace("/opt/otp-service/bin", str(Path(sys.executable).parent)))
-    done = analyze("verify", "--man=no", str(copy))
+    result = analyze("verify", "--man=no", str(copy))
 
-    assert done.returncode == 0
-    assert [line for line in done.stderr.splitlines() if "otp-service" in line] == []
+    assert result.returncode == 0
+    assert [line for line in result.stderr.splitlines() if "otp-service" in line] == []
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_systemd_reports_a_low_exposure(unit: Path) -> None:
-    done = analyze("security", "--offline=true", "--no-pager", str(unit))
-    if "unrecognized option" in done.stderr:
+    result = analyze("security", "--offline=true", "--no-pager", str(unit))
+    if "unrecognized option" in result.stderr:
         skip_or_fail("this systemd cannot judge a unit offline")
-    (figure,) = re.findall(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
+    (figure,) = re.findall(r"Overall exposure level for \S+: ([\d.]+)", result.stdout)
 
     assert float(figure) <= MAX_EXPOSURE
 
@@ -98,8 +98,8 @@ def test_service_notifies_systemd_and_needs_no_writable_code(
         ) as service:
             assert systemd.recv(4096).splitlines()[0] == b"READY=1"
             phone = new_phone()
-            opened = service.request(phone)
-            answer = service.verify(phone, opened.body["verification_id"], service.code(phone))
+            response = service.request(phone)
+            answer = service.verify(phone, response.body["verification_id"], service.code(phone))
 
     assert answer.status == 200
     assert service.process.returncode == 0

@@ -71,7 +71,8 @@ def applying(
     return [
         one
         for one in found
-        if one.marker is None or any(one.marker.evaluate({**values, "extra": each}) for each in ("", *extras))
+        if one.marker is None
+        or any(one.marker.evaluate({**values, "extra": extra}) for extra in ("", *extras))
     ]
 
 

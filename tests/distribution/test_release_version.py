@@ -132,7 +132,7 @@ def test_nothing_is_published(target: str) -> None:
 
 
 def test_tool_says_that_the_version_is_correct() -> None:
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, str(ROOT / "tools" / "release_version.py")],
         capture_output=True,
         text=True,
@@ -140,4 +140,4 @@ def test_tool_says_that_the_version_is_correct() -> None:
         timeout=60,
     )
 
-    assert (done.returncode, done.stdout) == (0, f"Version {otp_service.__version__}: correct.\n")
+    assert (result.returncode, result.stdout) == (0, f"Version {otp_service.__version__}: correct.\n")

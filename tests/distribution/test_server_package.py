@@ -147,7 +147,7 @@ def test_application_can_be_imported(built: Built) -> None:
 
 def test_service_installs_with_hashes_as_the_docs_say(built: Built, tmp_path: Path) -> None:
     """Needs a package registry, as every installation does."""
-    (block,) = [one for one in blocks("docs/releasing.md") if one.first_line.startswith("pip install")]
+    (block,) = [block for block in blocks("docs/releasing.md") if block.first_line.startswith("pip install")]
     shutil.copytree(ROOT / "constraints", tmp_path / "constraints")
     shutil.copy(built.wheel, tmp_path)
     venv.create(tmp_path / "venv", symlinks=True, with_pip=True)

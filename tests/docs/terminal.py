@@ -1,6 +1,6 @@
-"""A terminal that runs the shell blocks of one document, one after the other, unchanged.
+"""Runs the shell blocks of one document one after the other, as a reader would.
 
-Values that every reader replaces are replaced: the keys, the id of the last answer, the code in the inbox.
+It replaces only the values that every reader replaces: the keys, the last ids and proofs, and the codes.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ SERVERS = ("make run", "make example", "otp-service serve", "otp-service sandbox
 """Commands that run until they are stopped, and print where they listen."""
 
 FAR_REACHING = re.compile(r"\b(kill|pkill|killall|pidof|rm|sudo|systemctl|docker|apt-get)\b")
-"""What could reach beyond a test: such a block belongs into NOT_RUN."""
+"""Commands that could affect the machine; a block with one of them belongs in NOT_RUN."""
 
 
 class Terminal:
-    """One terminal, in *directory*, for a reader with the phone *phone*."""
+    """A terminal in *directory*. *phone* is the phone number of the reader."""
 
     def __init__(self, directory: Path, phone: str) -> None:
         self._directory = directory
@@ -55,24 +55,24 @@ class Terminal:
 
     @property
     def dev(self) -> Dev:
-        """The running service that every document assumes."""
+        """The running `otp-service dev` that every document assumes."""
         if self._dev is None:
             self._dev = self._open.enter_context(running_dev("--origin", SITE))
         return self._dev
 
     def type(self, text: str) -> list[str]:
         """Run a block line by line; return the output of each line."""
-        return [self._run(self._as_a_reader(command)) for command in commands(text)]
+        return [self._run(self._with_values_of_the_reader(command)) for command in commands(text)]
 
     def _run(self, command: str) -> str:
         assert not FAR_REACHING.search(command), command
         if command.startswith(SERVERS):
-            self._open.enter_context(self._served(command))
+            self._open.enter_context(self._running_server(command))
             return ""
         if ASSIGNMENT.fullmatch(command):
             self._variables.append(command)
             return ""
-        done = subprocess.run(
+        result = subprocess.run(
             ["bash", "-o", "pipefail", "-c", "\n".join([*self._variables, command])],
             cwd=self._directory,
             env=self._environment(),
@@ -82,9 +82,9 @@ class Terminal:
             timeout=120,
             check=False,
         )
-        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-        self._remember_values(done.stdout)
-        return done.stdout
+        assert result.returncode == 0, f"{command}\n{result.stdout}{result.stderr}"
+        self._remember_values(result.stdout)
+        return result.stdout
 
     def _environment(self) -> Mapping[str, str]:
         dev = self.dev
@@ -97,25 +97,24 @@ class Terminal:
 
     # ── values of the reader ──
 
-    def _as_a_reader(self, command: str) -> str:
+    def _with_values_of_the_reader(self, command: str) -> str:
         for name in ("verification_id", "proof"):
             if name in self._last_values:
                 command = re.sub(rf'"{name}": "[^"]*"', f'"{name}": "{self._last_values[name]}"', command)
         if '"code": "' in command:
-            command = re.sub(
-                r'"code": "\d+"', f'"code": "{self.dev.code(self._typed_phone(command))}"', command
-            )
+            command = re.sub(r'"code": "\d+"', f'"code": "{self.dev.code(self._phone_in(command))}"', command)
         command = command.replace("+86…", self._phone)
         return re.sub(r"\b(8025|8080)\b", lambda found: str(self._port(found[0])), command)
 
     @staticmethod
-    def _typed_phone(command: str) -> str:
+    def _phone_in(command: str) -> str:
         found = re.search(r'"phone": "(?:\+86)?(\d+)"', command)
         assert found
         return f"+86{found[1]}"
 
-    def _port(self, written: str) -> int:
-        return self._ports.setdefault(written, free_port())
+    def _port(self, documented: str) -> int:
+        """Return the free port that replaces a port of the documents."""
+        return self._ports.setdefault(documented, free_port())
 
     def _remember_values(self, output: str) -> None:
         answer = as_json(output)
@@ -124,34 +123,34 @@ class Terminal:
     # ── commands that keep running ──
 
     @contextmanager
-    def _served(self, command: str) -> Iterator[None]:
+    def _running_server(self, command: str) -> Iterator[None]:
         if command == "make run":
             with running_dev(
-                command=made("run", ARGS=f"--json --port 0 --sandbox-port 0 --origin {SITE}")
+                command=make_command("run", ARGS=f"--json --port 0 --sandbox-port 0 --origin {SITE}")
             ) as self._dev:
                 yield
             return
         port = free_port()
         with subprocess.Popen(
-            self._words(command, port),
-            cwd=self._where(command),
+            self._arguments(command, port),
+            cwd=self._directory_of(command),
             env={**self._environment(), "PORT": str(port)},
         ) as process:
             try:
-                wait_until(self._answers_at(command, port), process)
+                wait_for_server(self._url_of(command, port), process)
                 yield
             finally:
                 process.terminate()
                 process.wait(20)
 
-    def _words(self, command: str, port: int) -> list[str]:
+    def _arguments(self, command: str, port: int) -> list[str]:
         words = shlex.split(command)
-        return made(*words[1:]) if words[0] == "make" else words
+        return make_command(*words[1:]) if words[0] == "make" else words
 
-    def _where(self, command: str) -> Path:
+    def _directory_of(self, command: str) -> Path:
         return ROOT if command.startswith("make") else self._directory
 
-    def _answers_at(self, command: str, port: int) -> str:
+    def _url_of(self, command: str, port: int) -> str:
         if command.startswith("otp-service sandbox"):
             return f"http://127.0.0.1:{self._ports['8025']}/inbox"
         if command.startswith("otp-service serve"):
@@ -161,9 +160,9 @@ class Terminal:
         return f"http://localhost:{port}/"
 
 
-def made(*targets: str, **variables: str) -> list[str]:
+def make_command(*targets: str, **variables: str) -> list[str]:
     """Return the make command for *targets* with this Python's environment, which has all packages."""
-    given = [f"{name}={value}" for name, value in variables.items()]
+    assignments = [f"{name}={value}" for name, value in variables.items()]
     return [
         "make",
         "-s",
@@ -173,18 +172,18 @@ def made(*targets: str, **variables: str) -> list[str]:
         f"{sys.prefix}/.embedded",
         f"VENV={sys.prefix}",
         *targets,
-        *given,
+        *assignments,
     ]
 
 
 def commands(text: str) -> list[str]:
-    """Return the commands of a block: lines, joined where they end with a backslash, without comments."""
+    """Return the commands of a block, one per line, without comments and line continuations."""
     lines = text.replace("\\\n", "").splitlines()
     return [line for line in (re.sub(r"\s+#\s.*$", "", line).strip() for line in lines) if line]
 
 
 def as_json(output: str) -> dict[str, Any]:
-    """Return the object that was printed; empty if it was something else."""
+    """Return the JSON object in *output*, or an empty one if it is something else."""
     try:
         answer = json.loads(output)
     except ValueError:
@@ -192,7 +191,7 @@ def as_json(output: str) -> dict[str, Any]:
     return answer if isinstance(answer, dict) else {}
 
 
-def wait_until(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_for_server(url: str, process: subprocess.Popen[bytes]) -> None:
     """Wait until a server answers at *url*."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:

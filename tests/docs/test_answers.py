@@ -86,9 +86,9 @@ def test_status_matches_the_docs(dev: Dev) -> None:
 
 
 def test_hosted_page_matches_the_docs(dev: Dev) -> None:
-    made = call(dev, "pages", purpose="login", return_url=RETURN_URL).body
+    page = call(dev, "pages", purpose="login", return_url=RETURN_URL).body
 
-    assert members(made) == members(SHOWN["POST /otp/pages"])
+    assert members(page) == members(SHOWN["POST /otp/pages"])
 
 
 def test_challenge_matches_the_docs() -> None:

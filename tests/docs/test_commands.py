@@ -25,7 +25,7 @@ from support.waiting import eventually
 from otp_service.cli.main import main
 from otp_service.sandbox import SandboxConfig, start_sandbox
 
-from .terminal import commands, made
+from .terminal import commands, make_command
 
 BIN = Path(sys.prefix) / "bin"
 IN_SENTENCES = sorted(
@@ -39,7 +39,7 @@ WITH_FILES = {"--password-file": "/dev/null"}
 
 
 def block(document: str, begins: str) -> str:
-    (found,) = [one.text for one in blocks(document) if one.first_line.startswith(begins)]
+    (found,) = [block.text for block in blocks(document) if block.first_line.startswith(begins)]
     return found
 
 
@@ -80,14 +80,14 @@ def test_command_with_an_unknown_argument_is_detected() -> None:
 
 @pytest.mark.parametrize(
     "block",
-    [one for document in documents() for one in blocks(document) if one.first_line.startswith("make ")],
+    [block for document in documents() for block in blocks(document) if block.first_line.startswith("make ")],
     ids=lambda block: f"{block.document}:{block.line}",
 )
 def test_make_targets_in_the_docs_exist(block: Block) -> None:
     """They are not run: `make test` is this run, others change the checkout or download packages."""
     for command in commands(block.text):
-        dry = [*made(*shlex.split(command)[1:]), "--dry-run"]
-        done = subprocess.run(
+        dry = [*make_command(*shlex.split(command)[1:]), "--dry-run"]
+        result = subprocess.run(
             dry,
             env={**os.environ, "OTP_URL": "http://127.0.0.1:1"},
             capture_output=True,
@@ -95,8 +95,8 @@ def test_make_targets_in_the_docs_exist(block: Block) -> None:
             timeout=60,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.strip()
+        assert result.returncode == 0, result.stderr
+        assert result.stdout.strip()
 
 
 # ── commands that run until they are stopped ──
@@ -107,7 +107,7 @@ def place(tmp_path: Path, redis_server: Server) -> Iterator[Path]:
     """A directory with a configuration that uses the queues of a sandbox."""
     with start_sandbox(SandboxConfig.default({ACCESS_KEY_ID: ACCESS_KEY_SECRET})) as sandbox:
         queues = next(
-            one.text for one in blocks("docs/reports.md") if one.first_line == "[[routes]]"
+            block.text for block in blocks("docs/reports.md") if block.first_line == "[[routes]]"
         ).partition("[reports.queue]")
         extra = f"[reports.queue]{queues[2]}".replace("http://127.0.0.1:8025", sandbox.url)
         text = config_text(redis_server.url, sandbox.url, free_port(), make_secrets(), extra)
@@ -153,7 +153,7 @@ def test_redis_user_is_created_on_a_server_and_on_a_sentinel(tmp_path: Path) -> 
         text = text.replace("-p 26379", f"-p {sentinel.port}").replace(
             "| redis-cli\n", f"| redis-cli -p {server.port}\n"
         )
-        done = subprocess.run(
+        result = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", text],
             env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"},
             capture_output=True,
@@ -161,7 +161,7 @@ def test_redis_user_is_created_on_a_server_and_on_a_sentinel(tmp_path: Path) -> 
             timeout=60,
             check=False,
         )
-        assert (done.returncode, done.stdout.split()) == (0, ["OK", "OK"]), done.stderr
+        assert (result.returncode, result.stdout.split()) == (0, ["OK", "OK"]), result.stderr
         for node, password in ((server, "of-the-server"), (sentinel, "of-the-sentinel")):
             assert run_command(node, "AUTH", "otp_service", password) == "OK"
         assert "allkeys" not in str(run_command(server, "ACL", "LIST")).partition("otp_service")[2]

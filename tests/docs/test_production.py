@@ -36,7 +36,7 @@ def tool(name: str) -> str:
 
 
 def block(document: str, begins: str) -> str:
-    (found,) = [one.text for one in blocks(document) if one.first_line.startswith(begins)]
+    (found,) = [known.text for known in blocks(document) if known.first_line.startswith(begins)]
     return found
 
 
@@ -70,7 +70,7 @@ def verified(directory: Path, *files: tuple[str, str]) -> tuple[int, str]:
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.replace("/opt/otp-service/bin", str(BIN)))
-    done = subprocess.run(
+    result = subprocess.run(
         [tool("systemd-analyze"), "verify", "--man=no", str(directory / files[0][0])],
         env={**os.environ, "SYSTEMD_UNIT_PATH": f"{directory}:"},
         capture_output=True,
@@ -78,7 +78,7 @@ def verified(directory: Path, *files: tuple[str, str]) -> tuple[int, str]:
         timeout=60,
         check=False,
     )
-    return done.returncode, "\n".join(line for line in done.stderr.splitlines() if "otp-service" in line)
+    return result.returncode, "\n".join(line for line in result.stderr.splitlines() if "otp-service" in line)
 
 
 def test_systemd_accepts_the_unit_of_the_service(tmp_path: Path) -> None:
@@ -118,9 +118,9 @@ def test_commands_in_the_docs_enable_the_unit(tmp_path: Path) -> None:
     ]:
         assert old in text
         text = text.replace(old, new)
-    done = bash(text, ROOT)
+    result = bash(text, ROOT)
 
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     assert "otp-service:" in (tmp_path / "etc" / "passwd").read_text()
     wanted = tmp_path / "etc" / "systemd" / "system" / "multi-user.target.wants"
     assert [path.name for path in wanted.iterdir()] == [UNIT.name]
@@ -129,9 +129,9 @@ def test_commands_in_the_docs_enable_the_unit(tmp_path: Path) -> None:
 def test_command_in_the_docs_reads_the_journal(tmp_path: Path) -> None:
     text = block("docs/production.md", "journalctl")
     tool("journalctl")
-    done = bash(text.replace("--follow", f"--no-pager --directory {tmp_path}"), tmp_path)
+    result = bash(text.replace("--follow", f"--no-pager --directory {tmp_path}"), tmp_path)
 
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
 
 
 # ── reload ──
@@ -140,8 +140,8 @@ def test_command_in_the_docs_reads_the_journal(tmp_path: Path) -> None:
 @contextmanager
 def started(directory: Path, command: str, log: Path) -> Iterator[int]:
     """Run *command* of the docs, with its output in *log*; yield the process id that it has written."""
-    done = bash(f"{{ {command}\n}} >> {log} 2>&1", directory)
-    assert done.returncode == 0, done.stderr
+    result = bash(f"{{ {command}\n}} >> {log} 2>&1", directory)
+    assert result.returncode == 0, result.stderr
     pid = int((directory / "otp-service.pid").read_text())
     try:
         assert eventually(lambda: count(log, "started") > 0, 30), log.read_text()
@@ -171,8 +171,8 @@ def test_reload_line_reloads_only_a_valid_configuration(line: str, place: Path) 
     log, config = place / "service.log", place / "config.toml"
     line = line.replace("/opt/otp-service/bin", str(BIN)).replace("/etc/otp-service", str(place))
     with started(place, START, log) as pid:
-        done = bash(line, place, MAINPID=str(pid))
-        assert done.returncode == 0, done.stderr
+        result = bash(line, place, MAINPID=str(pid))
+        assert result.returncode == 0, result.stderr
         assert eventually(lambda: count(log, "reloaded") == 1, 20), log.read_text()
 
         config.write_text(config.read_text().replace('active_kid = "2026a"', 'active_kid = "2027a"'))
@@ -196,8 +196,10 @@ def test_logrotate_truncates_the_log_and_the_service_continues(place: Path) -> N
     command = [logrotate, "--verbose", "--state", str(place / "state"), str(rules)]
     with started(place, START, log):
         before = log.read_bytes()
-        done = subprocess.run([*command, "--force"], capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == 0, done.stderr
+        result = subprocess.run(
+            [*command, "--force"], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert result.returncode == 0, result.stderr
         os.kill(int((place / "otp-service.pid").read_text()), signal.SIGHUP)
         assert eventually(lambda: count(log, "reloaded") == 1, 20)
 
@@ -215,10 +217,10 @@ def test_init_in_the_docs_writes_a_valid_configuration(tmp_path: Path, redis_ser
     for old, new in [("/etc/otp-service", str(there)), ("redis://127.0.0.1:6379/0", redis_server.url)]:
         assert old in text
         text = text.replace(old, new)
-    done = bash(text, tmp_path)
+    result = bash(text, tmp_path)
     checked = bash(f"otp-service check-config --config {there}/config.toml", tmp_path)
 
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     assert sorted(path.name for path in there.iterdir()) == ["config.toml", UNIT.name, "secrets"]
     assert (checked.returncode, checked.stderr) == (0, "")
     assert verified(tmp_path / "units", (UNIT.name, (there / UNIT.name).read_text())) == (0, "")
@@ -231,9 +233,9 @@ def test_commands_of_the_readme_write_a_valid_configuration(tmp_path: Path, redi
         line.partition("#")[0].strip() for line in block("README.md", "otp-service init").splitlines()
     )
     init += f" --yes --directory {there} --redis-url {redis_server.url}"
-    done = bash(f"{init}\n{check.replace('/etc/otp-service', str(there))}", tmp_path)
+    result = bash(f"{init}\n{check.replace('/etc/otp-service', str(there))}", tmp_path)
 
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     assert serve == check.replace("check-config", "serve")
 
 
@@ -266,10 +268,10 @@ def test_exit_codes_of_check_config_match_the_docs(arguments: list[str], code: i
     text = (place / "config.toml").read_text()
     (place / "broken.toml").write_text(text.replace("[keys.roots]", "[keys.rots]"))
     (place / "silent.toml").write_text(re.sub(r"redis://[^/]+", f"redis://127.0.0.1:{closed_port()}", text))
-    done = bash(" ".join(["otp-service", "check-config", *arguments]), place)
+    result = bash(" ".join(["otp-service", "check-config", *arguments]), place)
     documented = re.findall(r"^\| (\d) \|", (ROOT / "docs/production.md").read_text(), re.MULTILINE)
 
-    assert done.returncode == code, done.stderr
+    assert result.returncode == code, result.stderr
     assert sorted(documented) == ["0", "1", "2"]
 
 
@@ -277,10 +279,10 @@ def test_exit_codes_of_check_config_match_the_docs(arguments: list[str], code: i
 
 
 def test_redis_accepts_the_settings_of_the_docs(tmp_path: Path) -> None:
-    for one in blocks_to_run("redis"):
+    for settings in blocks_to_run("redis"):
         path = tmp_path / "redis.conf"
-        path.write_text(one.text)
-        wanted = dict(line.split(" ", 1) for line in one.text.splitlines())
+        path.write_text(settings.text)
+        wanted = dict(line.split(" ", 1) for line in settings.text.splitlines())
         with (
             running_server(redis_binary(), "--include", str(path)) as server,
             server.client(decode_responses=True) as client,
@@ -339,11 +341,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_installation_of_the_readme_works(checkout: Path, place: Path, tmp_path: Path) -> None:
     text = block("README.md", "python3 -m venv").replace("/opt/otp-service", str(tmp_path / "opt"))
     then = "otp-service --version; type -p otp-service"
-    done = bash(f"{text}\n{then}", checkout, PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_QUIET="1")
+    result = bash(f"{text}\n{then}", checkout, PIP_DISABLE_PIP_VERSION_CHECK="1", PIP_QUIET="1")
 
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == str(tmp_path / "opt" / "bin" / "otp-service")
-    program = done.stdout.splitlines()[-1]
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == str(tmp_path / "opt" / "bin" / "otp-service")
+    program = result.stdout.splitlines()[-1]
     assert bash(f"{program} check-config --config config.toml", place).returncode == 0
     assert bash(f"{program} dev", place).returncode != 0  # the development dependencies are missing
 
@@ -353,7 +355,7 @@ def test_installation_in_production_md_matches_the_readme() -> None:
 
 
 def test_command_in_the_docs_builds_the_wheel(checkout: Path) -> None:
-    done = bash(block("docs/production.md", "pip wheel"), checkout, PIP_DISABLE_PIP_VERSION_CHECK="1")
+    result = bash(block("docs/production.md", "pip wheel"), checkout, PIP_DISABLE_PIP_VERSION_CHECK="1")
 
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     assert [path.suffix for path in (checkout / "dist").iterdir()] == [".whl"]

@@ -240,7 +240,7 @@ def run_in_node(dev: Dev, text: str, directory: Path) -> str:
     (directory / "program.js").write_text(text)
     (directory / "package.json").write_text('{"type": "module"}')
     variables = {"OTP_URL": dev.service_url, "OTP_SECRET_KEY": dev.secret_key}
-    done = subprocess.run(
+    result = subprocess.run(
         [node(), "program.js"],
         cwd=directory,
         env=variables,
@@ -249,8 +249,8 @@ def run_in_node(dev: Dev, text: str, directory: Path) -> str:
         timeout=60,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    assert result.returncode == 0, result.stderr
+    return result.stdout
 
 
 def reading(dev: Dev, phone: str) -> str:

@@ -28,7 +28,7 @@ ALL = {kind.__name__: kind for kind in kinds() if kind.__module__ == errors.__na
 LEAVES = {name: kind for name, kind in ALL.items() if name not in GROUPS | {"RetryableError"}}
 
 
-def made(kind: type[OtpError]) -> OtpError:
+def make_error(kind: type[OtpError]) -> OtpError:
     return kind(**{name: FACTS[name] for name in inspect.signature(kind).parameters})
 
 
@@ -52,7 +52,7 @@ def test_error_code_is_the_class_name_in_snake_case(kind: type[OtpError]) -> Non
 
 @pytest.mark.parametrize("kind", LEAVES.values(), ids=LEAVES.keys())
 def test_error_has_its_title_and_its_members(kind: type[OtpError]) -> None:
-    error = made(kind)
+    error = make_error(kind)
 
     assert str(error) == kind.title
     assert error.members() == {name: FACTS[name] for name in inspect.signature(kind).parameters}

@@ -165,10 +165,10 @@ def test_erased_phone_leaves_no_key_and_is_then_unknown(
     number = new_phone()
     phone_hash = settings.keyring().phone_hash(number)
     short = arguments.short_phone_hash(phone_hash).encode()
-    opened = service.request(number, client_ip=ADDRESS).body["verification_id"]
-    approved = service.verify(number, opened, service.code(number))
+    verification_id = service.request(number, client_ip=ADDRESS).body["verification_id"]
+    approved = service.verify(number, verification_id, service.code(number))
     assert service.post("/otp/redeem", {"proof": approved.body["proof"], "purpose": "login"}).status == 200
-    service.post("/otp/status", {"phone": number, "verification_id": opened})
+    service.post("/otp/status", {"phone": number, "verification_id": verification_id})
     assert service.request(number, client_ip=OTHER_ADDRESS).status == 429  # but counted for the IP address
     assert len(stored(client, phone_hash)) >= 3
     assert any(short in log for log in address_logs(client))
@@ -181,4 +181,4 @@ def test_erased_phone_leaves_no_key_and_is_then_unknown(
     again, stranger = service.request(number), service.request(new_phone())
     assert again.status == stranger.status == 201
     assert shown(again) == shown(stranger)
-    assert service.verify(number, opened, "000000").body["code"] == "verification_not_found"
+    assert service.verify(number, verification_id, "000000").body["code"] == "verification_not_found"

@@ -77,10 +77,10 @@ def test_client_uses_only_its_routes(service: Deployment) -> None:
 def test_client_has_its_own_limits(service: Deployment) -> None:
     """The phone and its SMS are the same; the limits are those of the calling client."""
     phone = new_phone()
-    opened = request_as_bank(service, phone)
+    response = request_as_bank(service, phone)
     as_bank, as_shop = request_as_bank(service, phone), service.request(phone)
 
-    assert (opened.status, opened.body["sends_left"]) == (201, 0)
+    assert (response.status, response.body["sends_left"]) == (201, 0)
     assert (as_bank.body["limit"], as_shop.body["limit"]) == ("phone_sends_per_hour", "phone_cooldown")
     assert as_bank.body["retry_after"] > as_shop.body["retry_after"]
     assert len(service.inbox(phone)) == 1

@@ -54,27 +54,27 @@ def test_pushed_report_reaches_the_status(
     service: Deployment, phone: str | None, delivery: str, code: str | None
 ) -> None:
     phone = phone or new_phone()
-    opened = service.request(phone).body["verification_id"]
+    verification_id = service.request(phone).body["verification_id"]
 
-    assert eventually(lambda: status(service, phone, opened)["delivery"] == delivery)
+    assert eventually(lambda: status(service, phone, verification_id)["delivery"] == delivery)
 
-    (send,) = status(service, phone, opened)["sends"]
+    (send,) = status(service, phone, verification_id)["sends"]
     assert (send["reason"] and send["reason"]["code"]) == code
 
 
 def test_code_of_an_undelivered_sms_still_verifies(service: Deployment) -> None:
     """Carriers make mistakes: a user who can type the code has received it."""
     phone = "+8613800007002"
-    opened = service.request(phone).body["verification_id"]
-    assert eventually(lambda: status(service, phone, opened)["delivery"] == "undelivered")
+    verification_id = service.request(phone).body["verification_id"]
+    assert eventually(lambda: status(service, phone, verification_id)["delivery"] == "undelivered")
 
-    assert service.verify(phone, opened, service.code(phone)).status == 200
+    assert service.verify(phone, verification_id, service.code(phone)).status == 200
 
 
 def test_reports_leave_no_number_and_no_secret_in_the_log_or_the_store(service: Deployment) -> None:
     phone = new_phone()
-    opened = service.request(phone).body["verification_id"]
-    assert eventually(lambda: status(service, phone, opened)["delivery"] == "delivered")
+    verification_id = service.request(phone).body["verification_id"]
+    assert eventually(lambda: status(service, phone, verification_id)["delivery"] == "delivered")
 
     assert eventually(lambda: '"event":"delivery_report"' in service.log.read_text())
     log = service.log.read_text()
@@ -101,7 +101,7 @@ def test_answer_comes_within_700_ms_even_when_the_store_hangs(
         running_service(redis, directory, change=with_reports) as service,
     ):
         phone = new_phone()
-        opened = service.request(phone).body["verification_id"]
+        verification_id = service.request(phone).body["verification_id"]
         out_id = service.inbox(phone)[0]["out_id"]
         report = [{"out_id": out_id, "success": True, "err_code": "DELIVERED"}]
         os.kill(redis.process.pid, signal.SIGSTOP)
@@ -111,4 +111,4 @@ def test_answer_comes_within_700_ms_even_when_the_store_hangs(
         assert [status for status, _ in frozen] == [503] * 3
         assert min(seconds for _, seconds in frozen) < 0.7
         assert eventually(lambda: push(service, report)[0] == 200)
-        assert status(service, phone, opened)["delivery"] == "delivered"
+        assert status(service, phone, verification_id)["delivery"] == "delivered"

@@ -41,9 +41,9 @@ def alarmed(metrics_port: int) -> Iterator[Target]:
         running.clients["browser"] = browser(running)
         for _ in range(WRONG // 5 + 1):
             phone = new_phone()
-            opened = from_page(running, phone).body["verification_id"]
+            verification_id = from_page(running, phone).body["verification_id"]
             right = running.code(phone)
-            held = {"phone": phone, "verification_id": opened}
+            held = {"phone": phone, "verification_id": verification_id}
             for number in range(5):
                 wrong = f"{(int(right) + number + 1) % 10**6:06d}"
                 running.clients["browser"].call("/otp/verify", {**held, "code": wrong}, Origin=ORIGIN)

@@ -126,14 +126,14 @@ def every_line_of(service: Deployment) -> list[object]:
 
 def test_stop_writes_the_last_counts_to_redis(redis_server: Server, tmp_path: Path) -> None:
     with running_service(redis_server, tmp_path) as service:
-        opened = {
+        verification_ids = {
             phone: service.request(phone).body["verification_id"] for phone in [new_phone() for _ in range(8)]
         }
 
         def wrong(phone: str, verification_id: str) -> Callable[[], Answer]:
             return lambda: service.verify(phone, verification_id, "000001")
 
-        answers = at_once([wrong(*pair) for pair in opened.items()])
+        answers = at_once([wrong(*pair) for pair in verification_ids.items()])
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(BOUND) == 0
 
@@ -170,12 +170,12 @@ def test_connections_that_were_not_accepted_yet_are_served(redis_server: Server,
     with running_service(redis_server, tmp_path, change=change) as service, ThreadPoolExecutor(20) as callers:
         (worker,) = workers_that_answer(service)
         os.kill(worker, signal.SIGSTOP)
-        asked = [callers.submit(service.get, "/healthz") for _ in range(20)]
+        futures = [callers.submit(service.get, "/healthz") for _ in range(20)]
         time.sleep(0.5)
         service.process.send_signal(signal.SIGTERM)
         time.sleep(1.2)
         os.kill(worker, signal.SIGCONT)
-        assert [each.result(BOUND).status for each in asked] == [200] * 20
+        assert [future.result(BOUND).status for future in futures] == [200] * 20
         assert service.process.wait(BOUND) == 0
 
 

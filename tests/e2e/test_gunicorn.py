@@ -18,9 +18,9 @@ from otp_service import __version__
 
 def verify_a_phone(service: Deployment) -> None:
     phone = new_phone()
-    opened = service.request(phone)
-    assert opened.status == 201, opened.body
-    assert service.verify(phone, opened.body["verification_id"], service.code(phone)).status == 200
+    response = service.request(phone)
+    assert response.status == 201, response.body
+    assert service.verify(phone, response.body["verification_id"], service.code(phone)).status == 200
 
 
 def test_gunicorn_serves_counts_reloads_and_stops(redis_server: Server, tmp_path: Path) -> None:

@@ -28,11 +28,11 @@ def service(redis_server: Server, tmp_path_factory: pytest.TempPathFactory) -> I
 def test_code_for_a_number_outside_the_mainland_is_sent_and_verified(service: Deployment) -> None:
     phone = f"+8525123{secrets.randbelow(10**4):04d}"
 
-    opened = service.request(phone)
-    assert opened.status == 201
+    response = service.request(phone)
+    assert response.status == 201
     (message,) = service.inbox(phone)
     assert message["template_code"] == TEMPLATE
-    approved = service.verify(phone, opened.body["verification_id"], message["code"])
+    approved = service.verify(phone, response.body["verification_id"], message["code"])
     assert (approved.status, approved.body["phone"]) == (200, phone)
 
 

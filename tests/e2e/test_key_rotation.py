@@ -53,33 +53,33 @@ class Issued:
 def issue(service: Deployment, code_of: Callable[[str], str] | None = None) -> Issued:
     code_of = code_of or service.code
     verified, waiting = new_phone(), new_phone()
-    opened = service.request(verified)
-    assert opened.status == 201, opened.text
-    proof = service.verify(verified, opened.body["verification_id"], code_of(verified)).body["proof"]
+    response = service.request(verified)
+    assert response.status == 201, response.text
+    proof = service.verify(verified, response.body["verification_id"], code_of(verified)).body["proof"]
     verification_id = service.request(waiting).body["verification_id"]
     return Issued(waiting, verification_id, code_of(waiting), proof)
 
 
-def verified(service: Deployment, held: Issued) -> Answer:
-    return service.verify(held.phone, held.verification_id, held.code)
+def verified(service: Deployment, issued: Issued) -> Answer:
+    return service.verify(issued.phone, issued.verification_id, issued.code)
 
 
-def redeemed(service: Deployment, held: Issued) -> Answer:
-    return service.post("/otp/redeem", {"proof": held.proof, "purpose": "login"})
+def redeemed(service: Deployment, issued: Issued) -> Answer:
+    return service.post("/otp/redeem", {"proof": issued.proof, "purpose": "login"})
 
 
-def is_valid(service: Deployment, held: Issued) -> bool:
-    return (verified(service, held).status, redeemed(service, held).status) == (200, 200)
+def is_valid(service: Deployment, issued: Issued) -> bool:
+    return (verified(service, issued).status, redeemed(service, issued).status) == (200, 200)
 
 
 def step(
     service: Deployment, *changes: tuple[str, str], code_of: Callable[[str], str] | None = None
 ) -> Issued:
     """Change the configuration and reload; codes and proofs from before and after the change are valid."""
-    held, kept = issue(service, code_of), issue(service, code_of)
+    issued, kept = issue(service, code_of), issue(service, code_of)
     configure(service, *changes)
     reload(service)
-    assert is_valid(service, held)
+    assert is_valid(service, issued)
     assert is_valid(service, issue(service, code_of))
     return kept
 
@@ -100,17 +100,17 @@ def test_root_secrets(service: Deployment) -> None:
 
 
 def test_pseudonym_key(service: Deployment) -> None:
-    held, spent = issue(service), issue(service)
+    issued, spent = issue(service), issue(service)
     assert redeemed(service, spent).status == 200
-    assert service.request(held.phone).body["code"] == "cooldown_active"
+    assert service.request(issued.phone).body["code"] == "cooldown_active"
     configure(service, (service.secrets.pseudonym_key, secrets.token_urlsafe(32)))
     reload(service)
 
-    assert verified(service, held).body["code"] == "verification_not_found"
-    assert redeemed(service, held).status == 200
+    assert verified(service, issued).body["code"] == "verification_not_found"
+    assert redeemed(service, issued).status == 200
     assert redeemed(service, spent).status == 200
     # Our cooldown has ended; the provider has its own.
-    assert service.request(held.phone).body["code"] == "provider_rate_limited"
+    assert service.request(issued.phone).body["code"] == "provider_rate_limited"
     assert is_valid(service, issue(service))
 
 
@@ -135,16 +135,16 @@ def test_publishable_keys(redis_server: Server, tmp_path: Path) -> None:
         redis_server, tmp_path, change=lambda text: text.replace("[clients.shop]", pages)
     ) as service:
         phone = new_phone()
-        opened = call(old, "request", {"phone": phone, "purpose": "login"})
-        held = {
+        response = call(old, "request", {"phone": phone, "purpose": "login"})
+        issued = {
             "phone": phone,
-            "verification_id": opened.body["verification_id"],
+            "verification_id": response.body["verification_id"],
             "code": service.code(phone),
         }
         step(service, (old, new))
 
-        assert call(old, "verify", held).body["code"] == "unauthorized"
-        assert call(new, "verify", held).status == 200
+        assert call(old, "verify", issued).body["code"] == "unauthorized"
+        assert call(new, "verify", issued).status == 200
 
 
 def test_proof_keys(service: Deployment) -> None:
@@ -164,9 +164,9 @@ def test_aliyun_access_keys(redis_server: Server, tmp_path: Path) -> None:
         redis_server, tmp_path, sandbox_config=lambda config, _: replace(config, access_keys=known)
     ) as service:
         step(service, (first, first + second))
-        held = issue(service)
+        issued = issue(service)
         del known[ACCESS_KEY_ID]  # disabled in Aliyun's console
-        assert is_valid(service, held)
+        assert is_valid(service, issued)
         assert is_valid(service, issue(service))
         step(service, (first + second, second.replace("second_", "")))
 
@@ -184,12 +184,12 @@ def test_redis_password(tmp_path: Path) -> None:
     with running(redis_binary()) as server:
         run_command(server, "ACL", "SETUSER", "otp_service", "reset", "on", ">first", *server_rules())
         with running_service(server, tmp_path, change=with_a_user) as service:
-            held, later = issue(service), issue(service)
+            issued, later = issue(service), issue(service)
             run_command(server, "ACL", "SETUSER", "otp_service", ">second")
             file.write_text("second\n")
             run_command(server, "ACL", "SETUSER", "otp_service", "<first")
 
-            assert is_valid(service, held)
+            assert is_valid(service, issued)
             reload(service)  # closes the connections that used the old password
             assert is_valid(service, later)
             assert is_valid(service, issue(service))

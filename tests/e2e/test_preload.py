@@ -85,11 +85,11 @@ class Site:
 
     def log_in(self, phone: str) -> Answer:
         """Request a code, verify it and log in."""
-        opened = self.post("/otp/request", {"phone": phone, "purpose": "login"})
-        assert opened.status == 201, opened.text
+        response = self.post("/otp/request", {"phone": phone, "purpose": "login"})
+        assert response.status == 201, response.text
         with urlopen(f"{self.sandbox.inbox_url}.json?phone={quote(phone)}") as inbox:  # noqa: S310 - ours
             code = json.load(inbox)[0]["code"]
-        body = {"phone": phone, "verification_id": opened.body["verification_id"], "code": code}
+        body = {"phone": phone, "verification_id": response.body["verification_id"], "code": code}
         approved = self.post("/otp/verify", body)
         assert approved.status == 200, approved.text
         return post(f"{self.login}/login", {"proof": approved.body["proof"]})
@@ -142,7 +142,7 @@ def site(redis_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iter
         import gunicorn  # noqa: F401, PLC0415 - an extra for tests
     except ImportError:
         skip_or_fail("gunicorn is not installed")
-    directory, made = tmp_path_factory.mktemp("preload"), make_secrets()
+    directory, deployment_secrets = tmp_path_factory.mktemp("preload"), make_secrets()
     ports = free_port(), free_port()
     urls = [f"http://127.0.0.1:{port}" for port in ports]
     with ExitStack() as stack:
@@ -150,12 +150,12 @@ def site(redis_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iter
             start_sandbox(SandboxConfig.default({ACCESS_KEY_ID: ACCESS_KEY_SECRET}))
         )
         config = directory / "config.toml"
-        config.write_text(config_text(redis_server.url, sandbox.url, ports[0], made))
-        service = SERVICE.format(config=str(config), phone=new_phone(), key=made.secret_key)
-        login = LOGIN.format(url=urls[0], key=made.secret_key)
+        config.write_text(config_text(redis_server.url, sandbox.url, ports[0], deployment_secrets))
+        service = SERVICE.format(config=str(config), phone=new_phone(), key=deployment_secrets.secret_key)
+        login = LOGIN.format(url=urls[0], key=deployment_secrets.secret_key)
         master, log = stack.enter_context(preloaded("service", service, directory, ports[0]))
         stack.enter_context(preloaded("login", login, directory, ports[1]))
-        yield Site(urls[0], urls[1], made.secret_key, sandbox, log, master)
+        yield Site(urls[0], urls[1], deployment_secrets.secret_key, sandbox, log, master)
 
 
 def test_each_user_is_logged_in_with_their_own_phone(site: Site) -> None:

@@ -72,9 +72,11 @@ def service(redis_server: Server, tmp_path_factory: pytest.TempPathFactory) -> I
 
 def address_results(url: str, config: Path) -> tuple[int, list[tuple[str, str, str]]]:
     """Return the doctor's exit code, and the status, text and fix of its results about addresses."""
-    done = CliRunner().invoke(main, ["doctor", "--json", "--url", url, "--config", str(config)])
-    results = json.loads(done.output)["checks"]
-    return done.exit_code, [(f["status"], f["message"], f["fix"]) for f in results if f["check"] == "address"]
+    result = CliRunner().invoke(main, ["doctor", "--json", "--url", url, "--config", str(config)])
+    results = json.loads(result.output)["checks"]
+    return result.exit_code, [
+        (f["status"], f["message"], f["fix"]) for f in results if f["check"] == "address"
+    ]
 
 
 def config_of(service: Deployment) -> Path:
@@ -154,10 +156,10 @@ def test_url_without_an_answer_is_a_failure(service: Deployment) -> None:
 
 @pytest.mark.parametrize("url", ["otp.example.com", "ftp://otp.example.com", "https://", "http://a:x"])
 def test_invalid_url_is_a_usage_error(service: Deployment, url: str) -> None:
-    done = CliRunner().invoke(main, ["doctor", "--url", url, "--config", str(config_of(service))])
+    result = CliRunner().invoke(main, ["doctor", "--url", url, "--config", str(config_of(service))])
 
-    assert done.exit_code == 2
-    assert "--url" in done.output
+    assert result.exit_code == 2
+    assert "--url" in result.output
 
 
 def test_probe_with_another_key_an_expired_one_and_none_get_a_404(service: Deployment) -> None:

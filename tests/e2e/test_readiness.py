@@ -37,7 +37,7 @@ def is_ready(service: Deployment) -> bool:
 
 def test_misconfigured_route_is_shown_and_the_service_stays_ready(service: Deployment) -> None:
     phone = new_phone()
-    opened = service.request(phone).body["verification_id"]
+    verification_id = service.request(phone).body["verification_id"]
     assert service.request(OUT_OF_SERVICE).status == 502
     seen = [service.get("/readyz") for _ in range(30)]
 
@@ -45,7 +45,7 @@ def test_misconfigured_route_is_shown_and_the_service_stays_ready(service: Deplo
     assert ("degraded", "paused") in {
         (answer.body["status"], answer.body["routes"][0]["state"]) for answer in seen
     }
-    assert service.verify(phone, opened, service.code(phone)).status == 200
+    assert service.verify(phone, verification_id, service.code(phone)).status == 200
 
 
 @pytest.mark.parametrize(

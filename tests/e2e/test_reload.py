@@ -74,9 +74,9 @@ class Load:
     def verify_phones(self) -> None:
         while not self.over.is_set():
             phone = new_phone()
-            opened = self.service.request(phone)
-            self.outcomes[f"request {opened.status}"] += 1
-            verified = self.service.verify(phone, opened.body["verification_id"], self.service.code(phone))
+            response = self.service.request(phone)
+            self.outcomes[f"request {response.status}"] += 1
+            verified = self.service.verify(phone, response.body["verification_id"], self.service.code(phone))
             self.outcomes[f"verify {verified.status}"] += 1
             proof = {"proof": verified.body["proof"], "purpose": "login"}
             self.outcomes[f"redeem {self.service.post('/otp/redeem', proof).status}"] += 1
@@ -173,8 +173,8 @@ def test_f33_keys_routes_and_limits_change_under_load(service: Deployment) -> No
 
 def test_f33_removed_key_is_rejected_after_a_reload(service: Deployment) -> None:
     phone = new_phone()
-    opened = service.request(phone)
-    proof = service.verify(phone, opened.body["verification_id"], service.code(phone)).body["proof"]
+    response = service.request(phone)
+    proof = service.verify(phone, response.body["verification_id"], service.code(phone)).body["proof"]
     configure(service, (service.secrets.proof_key, secrets.token_urlsafe(32)))
     reload(service)
 

@@ -56,8 +56,8 @@ def test_solution_is_valid_for_one_sms_to_one_phone(service: Deployment) -> None
 
     elsewhere = ask(service, other, address, risk_solution=solution)
     first = ask(service, phone, address, risk_solution=solution)
-    opened = first.body["verification_id"]
-    service.post("/otp/cancel", {"phone": phone, "verification_id": opened})
+    verification_id = first.body["verification_id"]
+    service.post("/otp/cancel", {"phone": phone, "verification_id": verification_id})
     with service.redis.client() as client:
         client.delete(*[key for key in client.scan_iter("otp:{*}") if b":" not in key[4:]])
     again = ask(service, phone, address, risk_solution=solution)

@@ -114,17 +114,17 @@ def test_client_with_its_own_route_uses_its_own_sign_name(
 ) -> None:
     """PNVS carries a code of this service, which verifies it."""
     phone = new_phone()
-    opened = call_as_bank(service, "/otp/request", phone=phone, purpose=purpose)
+    response = call_as_bank(service, "/otp/request", phone=phone, purpose=purpose)
     (message,) = service.inbox(phone)
     verified = call_as_bank(
         service,
         "/otp/verify",
         phone=phone,
-        verification_id=opened.body["verification_id"],
+        verification_id=response.body["verification_id"],
         code=message["code"],
     )
 
-    assert (opened.status, verified.status) == (201, 200)
+    assert (response.status, verified.status) == (201, 200)
     assert (message["sign_name"], message["template_code"]) == (PRESET, template_code)
     assert "5分钟" in message["text"]
 
@@ -135,13 +135,13 @@ def test_number_of_another_country_is_sent_by_the_webhook(
 ) -> None:
     phone = new_hong_kong_phone()
     receiver.will(says(202, {}))
-    opened = service.request(phone, locale=locale)
+    response = service.request(phone, locale=locale)
     call = receiver.calls[-1]
     data = Receiver(WHSEC).verify(call.body, call.headers)["data"]
 
-    assert opened.status == 201
+    assert response.status == 201
     assert (data["phone"], data["client"], data["template_code"]) == (phone, "shop", template_code)
-    assert service.verify(phone, opened.body["verification_id"], data["code"]).status == 200
+    assert service.verify(phone, response.body["verification_id"], data["code"]).status == 200
 
 
 @pytest.mark.parametrize(

@@ -132,15 +132,17 @@ class Instance:
 
     @classmethod
     def start(
-        cls, build: Path, redis: Server, sandbox: SandboxServer, made: Secrets, directory: Path
+        cls, build: Path, redis: Server, sandbox: SandboxServer, deployment_secrets: Secrets, directory: Path
     ) -> Instance:
         directory.mkdir()
         port = free_port()
-        text = config_text(redis.url, sandbox.url, port, made).replace("workers = 2", "workers = 1")
+        text = config_text(redis.url, sandbox.url, port, deployment_secrets).replace(
+            "workers = 2", "workers = 1"
+        )
         (directory / "config.toml").write_text(text, encoding="utf-8")
         log = directory / "service.log"
         deployment = Deployment(
-            f"http://127.0.0.1:{port}", made, sandbox, redis, log, _serve(build, directory)
+            f"http://127.0.0.1:{port}", deployment_secrets, sandbox, redis, log, _serve(build, directory)
         )
         return cls(directory, deployment)
 
@@ -216,16 +218,16 @@ class Load:
             new_phone(), f"198.18.{group // 250}.{group % 250 + 1}", *SCENARIOS[number % len(SCENARIOS)]
         )
         body = {"phone": scenario.phone, "purpose": "login", "client_ip": scenario.address}
-        opened = self._call(request, "/otp/request", body, 201)
+        response = self._call(request, "/otp/request", body, 201)
         with self._changed:
             self.scenarios.append(scenario)
-        if opened is None:
+        if response is None:
             return
         code = self.deployment.code(scenario.phone)
         wrong = f"{(int(code) + 1) % 10**6:06d}"
         held = {
             "phone": scenario.phone,
-            "verification_id": opened.body["verification_id"],
+            "verification_id": response.body["verification_id"],
             "client_ip": scenario.address,
         }
         if scenario.has_wrong_code:
@@ -309,14 +311,14 @@ def redis_of_its_own() -> Iterator[Server]:
 def test_rolling_upgrade_and_rollback_fail_no_call_and_lose_no_count(
     previous_build: Path, redis_of_its_own: Server, tmp_path: Path
 ) -> None:
-    redis, this_build, made = redis_of_its_own, Path(ROOT), make_secrets()
+    redis, this_build, deployment_secrets = redis_of_its_own, Path(ROOT), make_secrets()
     with redis.client() as client:
         day = encoding.day(SystemClock().now())
         client.set(keys.global_failures(day), f"{EARLIER_FAILURES} 0", ex=DAY)
     account = replace(SandboxConfig.default({ACCESS_KEY_ID: ACCESS_KEY_SECRET}), inbox_size=100_000)
     with start_sandbox(account) as sandbox, ExitStack() as stack:
         first, second = instances = [
-            Instance.start(previous_build, redis, sandbox, made, tmp_path / name)
+            Instance.start(previous_build, redis, sandbox, deployment_secrets, tmp_path / name)
             for name in ("first", "second")
         ]
         for instance in instances:
@@ -328,7 +330,7 @@ def test_rolling_upgrade_and_rollback_fail_no_call_and_lose_no_count(
         load = Load(first.deployment)
 
         def through_proxy(path: str, body: object) -> Answer:
-            return proxy.call("POST", path, body, Authorization=f"Bearer {made.secret_key}")
+            return proxy.call("POST", path, body, Authorization=f"Bearer {deployment_secrets.secret_key}")
 
         def run_across_builds() -> None:
             for _ in range(CROSSWISE // 2):

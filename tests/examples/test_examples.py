@@ -265,7 +265,7 @@ def test_make_reports_what_is_missing(arguments: tuple[str, ...], message: str, 
     (tmp_path / ".embedded").touch()
     environment = {"PATH": "/usr/bin:/bin"}
     command = ["make", "example", f"VENV={tmp_path}", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
-    assert done.returncode == 2
-    assert done.stderr.startswith(message)
+    assert result.returncode == 2
+    assert result.stderr.startswith(message)

@@ -61,10 +61,10 @@ class Crowd:
                 time.sleep(PAUSE)
 
     def _sign_in(self, phone: str) -> bool:
-        opened = self.recorder.request(phone)
-        if opened.status not in (201, 202):
+        response = self.recorder.request(phone)
+        if response.status not in (201, 202):
             return False
-        vid, code = opened.body["verification_id"], self.deployment.code(phone)
+        vid, code = response.body["verification_id"], self.deployment.code(phone)
         approved = self.recorder.verify(phone, vid, code)
         if approved.status != 200:
             return False

@@ -108,19 +108,19 @@ class Harness:
         assert answer.status == 201, answer.text + self.log()[-2000:]
         return str(answer.body["verification_id"])
 
-    def approve(self, phone: str, opened: str) -> Answer:
-        return self.shop.verify(phone, opened, self.code(phone))
+    def approve(self, phone: str, verification_id: str) -> Answer:
+        return self.shop.verify(phone, verification_id, self.code(phone))
 
-    def all_calls(self, phone: str, opened: str, proof: str) -> list[Answer]:
+    def all_calls(self, phone: str, verification_id: str, proof: str) -> list[Answer]:
         """Make each call that needs the store, all at the same time."""
         return at_once(
             [
                 lambda: self.shop.request(new_phone()),
-                lambda: self.shop.resend(phone, opened),
-                lambda: self.shop.verify(phone, opened, "000000"),
-                lambda: self.shop.status(phone, opened),
+                lambda: self.shop.resend(phone, verification_id),
+                lambda: self.shop.verify(phone, verification_id, "000000"),
+                lambda: self.shop.status(phone, verification_id),
                 lambda: self.shop.redeem(proof),
-                lambda: self.shop.cancel(phone, opened),
+                lambda: self.shop.cancel(phone, verification_id),
             ]
         )
 

@@ -126,18 +126,18 @@ class SoakRun:
         sent = self.call_with_retries(rng, "/otp/request", {"phone": phone, "purpose": "login"})
         if sent.status not in (201, 202):
             return
-        opened = str(sent.body["verification_id"])
+        verification_id = str(sent.body["verification_id"])
         for _ in range(rng.choice([0, 0, 1, 2])):
-            shop.verify(phone, opened, f"{rng.randrange(10**6):06d}")
+            shop.verify(phone, verification_id, f"{rng.randrange(10**6):06d}")
         end = rng.random()
         if end < 0.1:
-            shop.resend(phone, opened)
+            shop.resend(phone, verification_id)
         if end > 0.85:
-            shop.cancel(phone, opened)
+            shop.cancel(phone, verification_id)
         if rng.random() < 0.3:
-            shop.status(phone, opened)
+            shop.status(phone, verification_id)
         if inbox := self.harness.service.inbox(phone):
-            body = {"phone": phone, "verification_id": opened, "code": str(inbox[0]["code"])}
+            body = {"phone": phone, "verification_id": verification_id, "code": str(inbox[0]["code"])}
             approved = self.call_with_retries(rng, "/otp/verify", body)
             if approved.status == 200:
                 self.use(rng, approved.body["proof"])

@@ -39,7 +39,7 @@ def harness_behind(proxy: ProviderProxy) -> Iterator[Harness]:
 def test_f31_hanging_sends_do_not_delay_verifications() -> None:
     with ProviderProxy() as proxy, harness_behind(proxy) as harness:
         phones = [new_phone() for _ in range(40)]
-        opened = {phone: harness.open(phone) for phone in phones}
+        verification_ids = {phone: harness.open(phone) for phone in phones}
         codes = {phone: harness.code(phone) for phone in phones}
         proxy.behaviour = provider_proxy.drop_request
         answers: list[Answer] = []
@@ -57,7 +57,7 @@ def test_f31_hanging_sends_do_not_delay_verifications() -> None:
         for phone in phones:
             if sum(thread.is_alive() for thread in threads) < MANY:
                 break  # a slow machine verifies fewer codes while sends hang
-            approved.append(harness.shop.verify(phone, opened[phone], codes[phone]))
+            approved.append(harness.shop.verify(phone, verification_ids[phone], codes[phone]))
         for thread in threads:
             thread.join()
 

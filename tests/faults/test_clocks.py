@@ -42,14 +42,14 @@ def test_f24_clock_step_of_the_store_revives_no_code_and_blocks_no_caller(tmp_pa
         running_on(redis_process, relay, f"redis://127.0.0.1:{relay.port}/0") as harness,
     ):
         old, used, asked = new_phone(), new_phone(), new_phone()
-        opened, over = harness.open(old), harness.open(used)
+        verification_id, over = harness.open(old), harness.open(used)
         right = harness.code(old)
         assert harness.approve(used, over).status == 200
         harness.open(asked)
 
         clocks.step(tmp_path, "-2h")
         assert ahead(redis_process) == pytest.approx(-7200, abs=60)
-        back = harness.shop.verify(old, opened, right)
+        back = harness.shop.verify(old, verification_id, right)
         again = harness.shop.request(asked)
         reused = harness.approve(used, over)
         young = new_phone()
@@ -64,7 +64,7 @@ def test_f24_clock_step_of_the_store_revives_no_code_and_blocks_no_caller(tmp_pa
 
         clocks.step(tmp_path, "+1h")
         assert ahead(redis_process) == pytest.approx(3600, abs=60)
-        forward = harness.shop.verify(old, opened, right)
+        forward = harness.shop.verify(old, verification_id, right)
 
         assert forward.body["code"] in ENDED
         assert harness.approve(used, over).body["code"] in ENDED
@@ -94,13 +94,13 @@ def test_f25_clock_of_the_service_does_not_change_the_lifetime_of_a_code(seconds
     with wrong_by(seconds) as harness:
         phone = new_phone()
         sent = harness.shop.request(phone)
-        opened = sent.body["verification_id"]
+        verification_id = sent.body["verification_id"]
 
         assert sent.status == 201
         assert 290 <= sent.body["expires_in"] <= 300
         assert 50 <= sent.body["resend_in"] <= 60
-        assert harness.shop.verify(phone, opened, "000000").body["attempts_left"] == 4
-        assert harness.approve(phone, opened).status == 200
+        assert harness.shop.verify(phone, verification_id, "000000").body["attempts_left"] == 4
+        assert harness.approve(phone, verification_id).status == 200
         assert logged_time(harness) - time.time() == pytest.approx(seconds, abs=60)
         skews = [json.loads(line) for line in harness.log().splitlines() if '"event":"clock_skew"' in line]
         assert [skew["seconds"] for skew in skews] == [pytest.approx(seconds, abs=30)]

@@ -164,11 +164,11 @@ def test_f20_f21_f22_unknown_outcome_is_kept_and_never_sent_again(
     assert bench.sms(phone) == sms
     assert bench.proxy.requests == 1
     assert bench.budget() == before + 1
-    opened = answer.body["verification_id"]
+    verification_id = answer.body["verification_id"]
     if sms:
-        assert bench.service.verify(phone, opened, bench.service.code(phone)).status == 200
+        assert bench.service.verify(phone, verification_id, bench.service.code(phone)).status == 200
     else:
-        assert bench.states(phone, opened) == ["unknown"]
+        assert bench.states(phone, verification_id) == ["unknown"]
 
 
 # ── F23: malformed answers ──
@@ -383,7 +383,9 @@ def test_send_beyond_the_limit_is_rejected_at_once_and_uses_no_quota(
     redis_server: Server, tmp_path: Path
 ) -> None:
     with running_bench(redis_server, tmp_path, with_two_sends) as bench:
-        opened = bench.request(phone := new_phone(), provider_proxy.pass_through).body["verification_id"]
+        verification_id = bench.request(phone := new_phone(), provider_proxy.pass_through).body[
+            "verification_id"
+        ]
         code, before = bench.service.code(phone), bench.budget()
         bench.proxy.behaviour = provider_proxy.drop_request
         threads = [threading.Thread(target=bench.service.request, args=(new_phone(),)) for _ in range(2)]
@@ -394,7 +396,7 @@ def test_send_beyond_the_limit_is_rejected_at_once_and_uses_no_quota(
         began = time.monotonic()
         excess = bench.service.request(late := new_phone())
         took = time.monotonic() - began
-        verified = bench.service.verify(phone, opened, code)
+        verified = bench.service.verify(phone, verification_id, code)
 
         for thread in threads:
             thread.join()

@@ -250,11 +250,11 @@ def test_inbound_sms_is_processed_without_logging_its_number_or_text(service: De
 
 
 def test_once_processes_the_waiting_messages_and_exits(service: Deployment) -> None:
-    opened = open_verifications(service, [new_phone() for _ in range(20)])
+    verification_ids = open_verifications(service, [new_phone() for _ in range(20)])
     with working(service, "--once") as worker:
         assert worker.wait() == 0
 
-    assert deliveries(service, opened) == ["delivered"] * 20
+    assert deliveries(service, verification_ids) == ["delivered"] * 20
     assert nothing_is_left(service)
 
 
@@ -284,21 +284,21 @@ def test_signal_stops_it_while_it_waits_for_messages(service: Deployment, how: s
 
 def test_signal_lets_it_finish_the_current_message(service: Deployment, proxy: FreezingProxy) -> None:
     """The current message cannot be recorded; earlier ones are deleted, later ones stay in the queue."""
-    opened = open_verifications(service, [new_phone() for _ in range(16)])
+    verification_ids = open_verifications(service, [new_phone() for _ in range(16)])
     with working(service, redis_url=proxy.url) as worker:
         assert proxy.frozen.wait(DEADLINE)
         worker.process.terminate()
 
         assert worker.wait() == 0
-    booked = deliveries(service, opened).count("delivered")
-    assert 1 <= booked <= 15
+    delivered = deliveries(service, verification_ids).count("delivered")
+    assert 1 <= delivered <= 15
     (batch,) = worker.events("queue_batch")
-    assert (batch["received"], batch["processed"]) == (16, booked)
+    assert (batch["received"], batch["processed"]) == (16, delivered)
     assert worker.events("reports_stopped")
 
     with working(service) as second:
-        assert eventually(lambda: deliveries(service, opened) == ["delivered"] * 16, DEADLINE)
-        assert eventually(lambda: second.total("updated") == 16 - booked, DEADLINE)
+        assert eventually(lambda: deliveries(service, verification_ids) == ["delivered"] * 16, DEADLINE)
+        assert eventually(lambda: second.total("updated") == 16 - delivered, DEADLINE)
 
 
 def test_missing_queue_configuration_is_an_error(service: Deployment) -> None:
@@ -327,23 +327,23 @@ def test_it_rejects_the_configurations_that_serve_rejects(service: Deployment, t
 
 def test_kill_in_the_middle_of_a_batch_loses_no_report(service: Deployment, proxy: FreezingProxy) -> None:
     """All sixteen are received; some are recorded and not deleted, one is being recorded, the rest wait."""
-    opened = open_verifications(service, [new_phone() for _ in range(16)])
+    verification_ids = open_verifications(service, [new_phone() for _ in range(16)])
     with working(service, redis_url=proxy.url) as first:
         assert proxy.frozen.wait(DEADLINE)
         os.kill(first.process.pid, signal.SIGKILL)
         assert first.wait() == -signal.SIGKILL
-    booked = deliveries(service, opened).count("delivered")
-    assert 1 <= booked <= 15
+    delivered = deliveries(service, verification_ids).count("delivered")
+    assert 1 <= delivered <= 15
     assert first.events("queue_batch") == []  # nothing was deleted
 
     with working(service) as second:
-        assert eventually(lambda: deliveries(service, opened) == ["delivered"] * 16, DEADLINE)
+        assert eventually(lambda: deliveries(service, verification_ids) == ["delivered"] * 16, DEADLINE)
         assert eventually(lambda: second.total("updated") + second.total("repeated") >= 16, DEADLINE)
         second.process.terminate()
         assert second.wait() == 0
 
-    assert second.total("updated") == 16 - booked
-    assert second.total("repeated") >= booked
+    assert second.total("updated") == 16 - delivered
+    assert second.total("repeated") >= delivered
     assert nothing_is_left(service)
 
 
@@ -362,19 +362,19 @@ def test_duplicate_reports_change_nothing(service: Deployment) -> None:
 def test_report_that_could_not_be_recorded_is_received_again(
     service: Deployment, proxy: FreezingProxy
 ) -> None:
-    opened = open_verifications(service, [new_phone() for _ in range(16)])
+    verification_ids = open_verifications(service, [new_phone() for _ in range(16)])
     with working(service, "--once", redis_url=proxy.url) as worker:
         assert proxy.frozen.wait(DEADLINE)
         proxy.close()  # the connection ends, and there is no other
 
         assert worker.wait() == 1
-    booked = deliveries(service, opened).count("delivered")
-    assert 1 <= booked <= 15
-    assert [batch["processed"] for batch in worker.events("queue_batch")] == [booked]
+    delivered = deliveries(service, verification_ids).count("delivered")
+    assert 1 <= delivered <= 15
+    assert [batch["processed"] for batch in worker.events("queue_batch")] == [delivered]
 
     with working(service) as second:
-        assert eventually(lambda: deliveries(service, opened) == ["delivered"] * 16, DEADLINE)
-        assert eventually(lambda: second.total("updated") == 16 - booked, DEADLINE)
+        assert eventually(lambda: deliveries(service, verification_ids) == ["delivered"] * 16, DEADLINE)
+        assert eventually(lambda: second.total("updated") == 16 - delivered, DEADLINE)
     assert nothing_is_left(service)
 
 
@@ -383,7 +383,7 @@ def test_report_that_could_not_be_recorded_is_received_again(
 
 def test_deliveries_are_on_the_commands_own_metrics_page(service: Deployment) -> None:
     port = free_port()
-    opened = open_verifications(service, [new_phone() for _ in range(3)])
+    verification_ids = open_verifications(service, [new_phone() for _ in range(3)])
 
     def page() -> str:
         return exchange("GET", f"http://127.0.0.1:{port}/metrics", None, {}).text
@@ -392,11 +392,11 @@ def test_deliveries_are_on_the_commands_own_metrics_page(service: Deployment) ->
         text = page()
         reads = re.search(r'otp_service_queue_reads_total\{queue="SmsReport",result="ok"} (\d+)', text)
         failures = 'otp_service_queue_reads_total{queue="SmsUp",result="failed"} 0.0' in text
-        booked = 'otp_service_sms_deliveries_total{delivery="delivered",route="main"} 3.0' in text
-        return booked and failures and reads is not None and int(reads[1]) > 0
+        delivered = 'otp_service_sms_deliveries_total{delivery="delivered",route="main"} 3.0' in text
+        return delivered and failures and reads is not None and int(reads[1]) > 0
 
     with working(service, extra=f"[metrics]\nreports_port = {port}\n") as worker:
-        assert eventually(lambda: deliveries(service, opened) == ["delivered"] * 3, DEADLINE)
+        assert eventually(lambda: deliveries(service, verification_ids) == ["delivered"] * 3, DEADLINE)
         assert eventually(is_counted, 10)
         assert f'version="{__version__}"}} 1.0' in page()
         assert 'process_open_fds{process="main"}' in page()

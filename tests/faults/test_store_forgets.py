@@ -59,18 +59,18 @@ def test_f17_failover_with_loss_undoes_only_what_was_not_replicated() -> None:
     """A used code is accepted once more within its lifetime, and counts roll back; see docs/operations.md."""
     with replicated() as (harness, replica, between):
         used, guessed_phone = new_phone(), new_phone()
-        opened, guessed = harness.open(used), harness.open(guessed_phone)
+        verification_id, guessed = harness.open(used), harness.open(guessed_phone)
         right = harness.code(used)
         harness.shop.verify(guessed_phone, guessed, "000000")
         assert eventually(lambda: synced(harness, replica), 10)
 
         between.freeze()
-        first = harness.shop.verify(used, opened, right)
+        first = harness.shop.verify(used, verification_id, right)
         redeemed = harness.shop.redeem(first.body["proof"])
         lost = [harness.shop.verify(guessed_phone, guessed, f"00000{i}") for i in range(1, 4)]
         fail_over(harness, replica)
-        second = harness.shop.verify(used, opened, right)
-        third = harness.shop.verify(used, opened, right)
+        second = harness.shop.verify(used, verification_id, right)
+        third = harness.shop.verify(used, verification_id, right)
         after = harness.shop.verify(guessed_phone, guessed, "000009")
 
         assert (first.status, redeemed.status) == (200, 200)
@@ -80,10 +80,10 @@ def test_f17_failover_with_loss_undoes_only_what_was_not_replicated() -> None:
         harness.history.sms, harness.history.log = harness.sms(), harness.log()
         assert sorted(violations(harness.history, harness.limits)) == sorted(
             [
-                f"{opened} was approved 2 times",
+                f"{verification_id} was approved 2 times",
                 f"two guesses for {guessed} were counted as one",
-                *([f"{opened} has 2 proofs"] if first.body["proof"] != second.body["proof"] else []),
-                f"a code for {opened} was evaluated after its end",
+                *([f"{verification_id} has 2 proofs"] if first.body["proof"] != second.body["proof"] else []),
+                f"a code for {verification_id} was evaluated after its end",
             ]
         )
 
@@ -95,12 +95,12 @@ def waits_for_replicas(text: str) -> str:
 def test_f17_with_min_replica_acks_no_answered_change_is_lost() -> None:
     with replicated(waits_for_replicas) as (harness, replica, between):
         phone, asked, used = new_phone(), new_phone(), new_phone()
-        opened, over = harness.open(phone), harness.open(used)
+        verification_id, over = harness.open(phone), harness.open(used)
         right = harness.code(phone)
         assert harness.approve(used, over).status == 200
 
         between.freeze()
-        unapproved = harness.shop.verify(phone, opened, right)
+        unapproved = harness.shop.verify(phone, verification_id, right)
         unsent = harness.shop.request(asked)
         harness.redis_process.kill()
         between.cut()  # the writes that it held are lost
@@ -118,7 +118,7 @@ def test_f17_with_min_replica_acks_no_answered_change_is_lost() -> None:
             client.replicaof("127.0.0.1", replica.port)
             harness.wait_until_healthy()
             assert harness.approve(used, over).body["code"] == "already_verified"
-            assert harness.shop.verify(phone, opened, right).status == 200
+            assert harness.shop.verify(phone, verification_id, right).status == 200
             harness.history.sms, harness.history.log = harness.sms(), harness.log()
         check(harness.history)
 
@@ -129,12 +129,12 @@ def test_f17_with_min_replica_acks_no_answered_change_is_lost() -> None:
 def test_f18_restart_without_persistence_loses_codes_and_counters() -> None:
     with running_harness() as harness:
         phone = new_phone()
-        opened, right = harness.open(phone), harness.code(phone)
+        verification_id, right = harness.open(phone), harness.code(phone)
         harness.redis_process.kill()
         harness.redis_process.start()
         harness.wait_until_healthy()
 
-        assert harness.shop.verify(phone, opened, right).body["code"] == "verification_not_found"
+        assert harness.shop.verify(phone, verification_id, right).body["code"] == "verification_not_found"
         assert harness.service.get("/readyz").body["warnings"] == ["store_not_persistent"]
         harness.end()
 
@@ -142,8 +142,8 @@ def test_f18_restart_without_persistence_loses_codes_and_counters() -> None:
 def test_f18_killed_store_with_append_only_file_loses_nothing() -> None:
     with running_harness(*LOG) as harness:
         phone, used = new_phone(), new_phone()
-        opened, right = harness.open(phone), harness.code(phone)
-        harness.shop.verify(phone, opened, "000000")
+        verification_id, right = harness.open(phone), harness.code(phone)
+        harness.shop.verify(phone, verification_id, "000000")
         proof = harness.approve(used, over := harness.open(used)).body["proof"]
         harness.shop.redeem(proof)
         before = harness.stored_values()
@@ -154,8 +154,8 @@ def test_f18_killed_store_with_append_only_file_loses_nothing() -> None:
         harness.wait_until_healthy()
         assert harness.service.get("/readyz").body["warnings"] == []
         assert harness.shop.request(phone).body["code"] == "cooldown_active"
-        assert harness.shop.verify(phone, opened, "000001").body["attempts_left"] == 3
-        assert harness.shop.verify(phone, opened, right).status == 200
+        assert harness.shop.verify(phone, verification_id, "000001").body["attempts_left"] == 3
+        assert harness.shop.verify(phone, verification_id, right).status == 200
         assert harness.approve(used, over).body["code"] == "already_verified"
         assert harness.shop.redeem(proof).body["code"] == "proof_redeemed"
         harness.end()

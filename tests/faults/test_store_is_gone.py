@@ -60,10 +60,10 @@ def test_f02_store_killed_before_the_reservation_sends_nothing(harness: Harness,
 
 def test_f02_store_killed_before_an_attempt_approves_nothing(harness: Harness) -> None:
     phone = new_phone()
-    opened = harness.open(phone)
+    verification_id = harness.open(phone)
     harness.relay.call_before("attempt", harness.redis_process.kill)
 
-    assert is_refused_for_now(harness.approve(phone, opened))
+    assert is_refused_for_now(harness.approve(phone, verification_id))
     harness.redis_process.start()
 
 
@@ -120,10 +120,10 @@ def test_f03_lost_reply_to_the_reservation_is_safe_with_an_idempotency_key(harne
 @pytest.mark.parametrize("call", ["verify", "redeem"])
 def test_f04_lost_reply_is_repeated_by_the_idempotency_key(harness: Harness, call: str) -> None:
     phone, key = new_phone(), {"Idempotency-Key": f"the same {call}"}
-    opened = harness.open(phone)
-    body: dict[str, str] = {"phone": phone, "verification_id": opened, "code": harness.code(phone)}
+    verification_id = harness.open(phone)
+    body: dict[str, str] = {"phone": phone, "verification_id": verification_id, "code": harness.code(phone)}
     if call == "redeem":
-        body = {"proof": harness.approve(phone, opened).body["proof"], "purpose": "login"}
+        body = {"proof": harness.approve(phone, verification_id).body["proof"], "purpose": "login"}
     harness.relay.lose_reply_to({"verify": "attempt", "redeem": "redeem"}[call])
 
     lost = harness.shop.call(f"/otp/{call}", body, **key)
@@ -139,11 +139,11 @@ def test_f04_lost_reply_is_repeated_by_the_idempotency_key(harness: Harness, cal
 
 def test_f04_lost_reply_to_a_wrong_code_counts_one_attempt(harness: Harness) -> None:
     phone = new_phone()
-    opened = harness.open(phone)
+    verification_id = harness.open(phone)
     harness.relay.lose_reply_to("attempt")
 
-    lost = harness.shop.verify(phone, opened, "000000")
-    wrong = harness.shop.verify(phone, opened, "000001")
+    lost = harness.shop.verify(phone, verification_id, "000000")
+    wrong = harness.shop.verify(phone, verification_id, "000001")
 
     assert is_refused_for_now(lost)
     assert wrong.body["attempts_left"] == 3
@@ -168,19 +168,19 @@ def test_f05_slow_store_is_waited_for(harness: Harness) -> None:
     phone = new_phone()
     harness.relay.delay = 0.15
 
-    opened = harness.open(phone)
+    verification_id = harness.open(phone)
 
-    assert harness.approve(phone, opened).status == 200
+    assert harness.approve(phone, verification_id).status == 200
 
 
 def test_f05_too_slow_store_is_a_503_and_no_connection_leaks(harness: Harness) -> None:
     phone, proof = new_phone(), harness.earn_proof()
-    opened = harness.open(phone)
+    verification_id = harness.open(phone)
     before = harness.connections()
     harness.relay.delay = 1.5
 
-    took = duration(lambda: harness.shop.status(phone, opened))
-    answers = [answer for _ in range(2) for answer in harness.all_calls(phone, opened, proof)]
+    took = duration(lambda: harness.shop.status(phone, verification_id))
+    answers = [answer for _ in range(2) for answer in harness.all_calls(phone, verification_id, proof)]
 
     assert took < SOON
     assert all(is_refused_for_now(answer) for answer in answers)
@@ -193,17 +193,17 @@ def test_f05_sliced_replies_are_reassembled(harness: Harness) -> None:
     phone = new_phone()
     harness.relay.slice = 1
 
-    opened = harness.open(phone)
+    verification_id = harness.open(phone)
 
-    assert harness.approve(phone, opened).status == 200
+    assert harness.approve(phone, verification_id).status == 200
 
 
 def test_f05_dripping_reply_is_a_503_in_time(harness: Harness) -> None:
     phone, proof = new_phone(), harness.earn_proof()
-    opened = harness.open(phone)
+    verification_id = harness.open(phone)
     harness.relay.slice, harness.relay.drip = 1, 0.1
 
-    answers = harness.all_calls(phone, opened, proof)
+    answers = harness.all_calls(phone, verification_id, proof)
     slowest = max(call.ended - call.began for call in harness.history.calls[-len(answers) :])
 
     assert all(is_refused_for_now(answer) for answer in answers)
@@ -242,18 +242,20 @@ def test_f06_silent_store_is_a_503_in_time(
     harness: Harness, silence: Callable[[Harness], AbstractContextManager[None]]
 ) -> None:
     phone, proof = new_phone(), harness.earn_proof()
-    opened = harness.open(phone)
+    verification_id = harness.open(phone)
     right = harness.code(phone)
 
     with silence(harness):
-        answers = harness.all_calls(phone, opened, proof)
+        answers = harness.all_calls(phone, verification_id, proof)
         slowest = max(call.ended - call.began for call in harness.history.calls[-len(answers) :])
 
     assert all(is_refused_for_now(answer) for answer in answers)
     assert slowest < SOON
     assert len(harness.sms()) == 2, "an abandoned call has sent an SMS"
     harness.wait_until_healthy()
-    assert harness.shop.verify(phone, opened, right).status in (200, 410), "410: the late cancel was executed"
+    assert harness.shop.verify(phone, verification_id, right).status in (200, 410), (
+        "410: the late cancel was executed"
+    )
 
 
 def test_f06_late_reservation_sends_nothing(harness: Harness) -> None:
@@ -271,12 +273,12 @@ def test_f06_late_reservation_sends_nothing(harness: Harness) -> None:
 
 def test_f06_code_approved_late_is_used_up(harness: Harness) -> None:
     phone = new_phone()
-    opened = harness.open(phone)
+    verification_id = harness.open(phone)
     harness.relay.call_before("attempt", harness.redis_process.freeze)
 
-    late = harness.approve(phone, opened)
+    late = harness.approve(phone, verification_id)
     harness.redis_process.thaw()
 
     assert is_refused_for_now(late)
-    assert eventually(lambda: harness.shop.status(phone, opened).body.get("status") == "approved")
-    assert harness.approve(phone, opened).body["code"] == "already_verified"
+    assert eventually(lambda: harness.shop.status(phone, verification_id).body.get("status") == "approved")
+    assert harness.approve(phone, verification_id).body["code"] == "already_verified"

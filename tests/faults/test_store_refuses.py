@@ -32,11 +32,11 @@ from otp_service.store.client import client_from_url
 from otp_service.store.verifications import RedisStore
 
 
-def assert_everything_is_refused(harness: Harness, phone: str, opened: str, proof: str) -> None:
+def assert_everything_is_refused(harness: Harness, phone: str, verification_id: str, proof: str) -> None:
     """Assert that every writing call is a 503, that the service is not ready, and that nothing is written."""
     before, sms = harness.stored_values(), len(harness.sms())
 
-    answers = harness.all_calls(phone, opened, proof)
+    answers = harness.all_calls(phone, verification_id, proof)
 
     refused = [answer for answer in answers if is_refused_for_now(answer)]
     others = [answer for answer in answers if answer not in refused]
@@ -181,7 +181,7 @@ def test_f13_loading_store_is_a_503_and_loses_nothing() -> None:
     slowly = ("--key-load-delay", "6000", "--loading-process-events-interval-bytes", "1024")
     with running_harness() as harness:
         phone, proof = new_phone(), harness.earn_proof()
-        opened = harness.open(phone)
+        verification_id = harness.open(phone)
         right = harness.code(phone)
         with harness.redis_process.client() as client:
             for number in range(250):
@@ -192,12 +192,12 @@ def test_f13_loading_store_is_a_503_and_loses_nothing() -> None:
         with harness.redis_process.client() as client:
             assert eventually(lambda: is_loading(client), 10)
 
-        answers = harness.all_calls(phone, opened, proof)
+        answers = harness.all_calls(phone, verification_id, proof)
 
         assert all(is_refused_for_now(answer) for answer in answers)
         assert is_refused_for_now(harness.service.get("/readyz"))
         harness.wait_until_healthy()
-        assert harness.shop.verify(phone, opened, right).status == 200
+        assert harness.shop.verify(phone, verification_id, right).status == 200
         harness.end()
 
 
@@ -255,17 +255,17 @@ def test_f15_rejected_redis_user_is_a_503(
     harness = harness_with_password
     harness.begin()
     phone, proof = new_phone(), harness.earn_proof()
-    opened = harness.open(phone)
+    verification_id = harness.open(phone)
     with harness.redis_process.client() as client:
         client.execute_command("ACL SETUSER", "otp", *rules)
         for user in client.client_list():
             if user["user"] == "otp":
                 client.client_kill_filter(_id=user["id"])
-        assert_everything_is_refused(harness, phone, opened, proof)
+        assert_everything_is_refused(harness, phone, verification_id, proof)
         client.execute_command("ACL SETUSER", "otp", *undo)
     harness.wait_until_healthy()
 
-    assert harness.approve(phone, opened).status == 200
+    assert harness.approve(phone, verification_id).status == 200
     assert PASSWORD not in harness.log()
     harness.end()
 
@@ -312,9 +312,9 @@ def test_f16_repeated_script_flush_fails_no_call(harness: Harness) -> None:
 
     def make_calls() -> None:
         phone = new_phone()
-        opened = harness.open(phone)
-        harness.shop.verify(phone, opened, "000000")
-        approved = harness.approve(phone, opened)
+        verification_id = harness.open(phone)
+        harness.shop.verify(phone, verification_id, "000000")
+        approved = harness.approve(phone, verification_id)
         assert harness.shop.redeem(approved.body["proof"]).status == 200
 
     with harness.redis_process.client() as client, repeat_in_background(flush_scripts):

@@ -111,6 +111,6 @@ def test_workers_of_a_cluster_get_the_answers_to_their_own_calls(
     program = tmp_path / "cluster.mjs"
     index = ROOT / "clients" / "js" / "index.js"
     program.write_text(CLUSTER % {"client": index, "url": service.url, "proofs": json.dumps(proofs)})
-    done = subprocess.run([node(), str(program)], capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run([node(), str(program)], capture_output=True, text=True, timeout=60, check=False)
 
-    assert json.loads(done.stdout or "null") == phones, done.stderr
+    assert json.loads(result.stdout or "null") == phones, result.stderr

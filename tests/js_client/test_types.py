@@ -15,7 +15,7 @@ TYPES = (ROOT / "clients" / "js" / "index.d.ts").read_text()
 def test_types_hold_in_a_strict_program() -> None:
     """usage.ts compiles, and has an error at each `@ts-expect-error`."""
     package("typescript")
-    done = subprocess.run(
+    result = subprocess.run(
         [node(), str(package("typescript") / "bin" / "tsc"), "--project", str(ROOT / "tests" / "js_client")],
         capture_output=True,
         text=True,
@@ -23,7 +23,7 @@ def test_types_hold_in_a_strict_program() -> None:
         check=False,
     )
 
-    assert (done.returncode, done.stdout) == (0, "")
+    assert (result.returncode, result.stdout) == (0, "")
 
 
 def test_types_name_every_export() -> None:

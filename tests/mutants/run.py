@@ -58,7 +58,7 @@ def passes(killer: str, copy: Path) -> bool:
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     try:
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, *command],
             cwd=copy,
             env=environment,
@@ -68,7 +68,7 @@ def passes(killer: str, copy: Path) -> bool:
         )
     except subprocess.TimeoutExpired:
         return False
-    return done.returncode == 0
+    return result.returncode == 0
 
 
 def failing_without_mutant(mutants: Iterable[Mutant], copy: Path) -> list[str]:

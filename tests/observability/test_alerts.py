@@ -374,8 +374,8 @@ def promtool(*arguments: str | Path, cwd: Path | None = None) -> str:
     program = shutil.which("promtool")
     if program is None:
         redis_servers.skip_or_fail("promtool is not installed; it comes with Prometheus")
-    done = subprocess.run([str(program), *arguments], capture_output=True, text=True, check=False, cwd=cwd)
-    return "" if done.returncode == 0 else done.stdout + done.stderr
+    result = subprocess.run([str(program), *arguments], capture_output=True, text=True, check=False, cwd=cwd)
+    return "" if result.returncode == 0 else result.stdout + result.stderr
 
 
 def rendered(text: str, labels: dict[str, str]) -> str:

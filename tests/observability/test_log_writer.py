@@ -195,10 +195,10 @@ from otp_service.observability.log_writer import BufferedLogWriter
 
 
 def under_gevent(script: str) -> bytes:
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", GEVENT + script], capture_output=True, check=True, timeout=60
     )
-    return done.stdout
+    return result.stdout
 
 
 def test_under_gevent_a_line_buffered_during_a_fork_is_written_once() -> None:

@@ -61,9 +61,9 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedMetrics]:
     """Return metrics for several processes. The test acts as all of them: `enter` switches to another one."""
     monkeypatch.setattr(values, "ValueClass", values.ValueClass)
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
-    made = SharedMetrics(slots=3)
-    yield made
-    made.close()
+    metrics = SharedMetrics(slots=3)
+    yield metrics
+    metrics.close()
 
 
 def totals(shared: SharedMetrics) -> Values:

@@ -23,25 +23,25 @@ def wrong_codes(right: str, count: int) -> list[str]:
 
 def test_two_hundred_parallel_wrong_codes_are_evaluated_five_times(service: Deployment) -> None:
     phone = new_phone()
-    opened = service.request(phone).body["verification_id"]
+    verification_id = service.request(phone).body["verification_id"]
     guesses = wrong_codes(service.code(phone), 200)
 
-    answers = at_once([lambda code=code: service.verify(phone, opened, code) for code in guesses])
+    answers = at_once([lambda code=code: service.verify(phone, verification_id, code) for code in guesses])
 
     outcomes = Counter(answer.body["code"] for answer in answers)
     assert outcomes == {"wrong_code": 5, "attempts_exhausted": 195}
     assert sorted(a.body["attempts_left"] for a in answers if a.status == 422) == [0, 1, 2, 3, 4]
-    assert service.verify(phone, opened, service.code(phone)).body["code"] == "attempts_exhausted"
+    assert service.verify(phone, verification_id, service.code(phone)).body["code"] == "attempts_exhausted"
 
 
 @pytest.mark.parametrize("rounds", range(3))
 def test_fifty_parallel_right_codes_approve_exactly_once(service: Deployment, rounds: int) -> None:
     for _ in range(10):
         phone = new_phone()
-        opened = service.request(phone).body["verification_id"]
+        verification_id = service.request(phone).body["verification_id"]
         right = service.code(phone)
 
-        answers = at_once([lambda: service.verify(phone, opened, right)] * 50)  # noqa: B023
+        answers = at_once([lambda: service.verify(phone, verification_id, right)] * 50)  # noqa: B023
 
         assert Counter(answer.status for answer in answers) == {200: 1, 409: 49}
 
@@ -58,8 +58,8 @@ def test_fifty_parallel_requests_for_one_phone_send_one_sms(service: Deployment)
 
 def test_fifty_parallel_redemptions_of_one_proof_succeed_once(service: Deployment) -> None:
     phone = new_phone()
-    opened = service.request(phone).body["verification_id"]
-    proof = service.verify(phone, opened, service.code(phone)).body["proof"]
+    verification_id = service.request(phone).body["verification_id"]
+    proof = service.verify(phone, verification_id, service.code(phone)).body["proof"]
 
     answers = at_once([lambda: service.post("/otp/redeem", {"proof": proof, "purpose": "login"})] * 50)
 

@@ -54,7 +54,7 @@ def test_every_module_can_be_imported_with_only_the_dependencies() -> None:
     }
     assert {"pytest", "playwright"} <= missing
 
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", f"MISSING = {missing!r}\n{IMPORT_ALL}"],
         check=False,
         capture_output=True,
@@ -62,4 +62,4 @@ def test_every_module_can_be_imported_with_only_the_dependencies() -> None:
         timeout=120,
     )
 
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert result.returncode == 0, result.stderr[-2000:]

@@ -51,7 +51,7 @@ def traces(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     found = Traces()
     with (
         redis_servers.running(redis_servers.redis_binary()) as redis_server,
-        watched(redis_server) as commands,
+        CommandMonitor(redis_server) as commands,
         running_service(redis_server, directory, change=signed_by) as service,
     ):
         found.secrets = {*vars(service.secrets).values(), ACCESS_KEY_SECRET}
@@ -151,7 +151,7 @@ def everything_in(redis_server: redis_servers.Server) -> bytes:
     return b"\n".join(parts) + (redis_server.directory / "dump.rdb").read_bytes()
 
 
-class watched:  # noqa: N801 - reads as a verb where it is used
+class CommandMonitor:
     """Records every command that the server receives, until the block ends."""
 
     def __init__(self, server: redis_servers.Server) -> None:

@@ -52,14 +52,14 @@ def test_sdk_example_sends_an_sms(language: str, text: str) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     with start_sandbox(SandboxConfig.default({"testId": "testSecret"})) as sandbox:
         command = _command(language, text.replace("8025", str(sandbox.port)))
-        done = subprocess.run(
+        result = subprocess.run(
             command, cwd=_SDKS, capture_output=True, text=True, timeout=60, check=False, env=environment
         )
-        assert done.returncode == 0, done.stderr
+        assert result.returncode == 0, result.stderr
         messages = sandbox.inbox.newest_first()
 
-    assert "OK" in done.stdout
-    assert ("err_code" in done.stdout) == ("receiveMsg" in text)
+    assert "OK" in result.stdout
+    assert ("err_code" in result.stdout) == ("receiveMsg" in text)
     assert len(messages) == 1
 
 

@@ -57,7 +57,7 @@ class Sdk:
         environment = {
             name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")
         }
-        done = subprocess.run(
+        result = subprocess.run(
             [self._program(), str(_SDKS / self.script)],
             input=job,
             capture_output=True,
@@ -66,8 +66,8 @@ class Sdk:
             check=False,
             env=environment,
         )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)
 
     def _program(self) -> str:
         if self.script.endswith(".py"):

@@ -179,10 +179,10 @@ def test_request_whose_send_was_not_recorded_sends_nothing_again(calls: Idempote
 def test_request_that_died_before_recording_has_an_unknown_outcome(calls: IdempotentCalls) -> None:
     """The state after a process has died: the verification exists, and the key is still in progress."""
     vid = calls.request().verification_id
-    made = record_for(calls.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="request")
-    seed = calls.store.begin_idempotent(made).result_id
-    calls.store.finish_idempotent(made)
-    calls.store.begin_idempotent(replace(made, result_id=seed))
+    record = record_for(calls.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="request")
+    seed = calls.store.begin_idempotent(record).result_id
+    calls.store.finish_idempotent(record)
+    calls.store.begin_idempotent(replace(record, result_id=seed))
     calls.pass_time(11)
 
     again = calls.request()
@@ -359,10 +359,10 @@ def test_proof_cannot_be_redeemed_again_with_another_key_or_none(
 
 
 def test_idempotency_record_does_not_show_the_payload() -> None:
-    made = record_for(
+    record = record_for(
         fakes.harness().keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22
     )
 
-    assert "order-17" not in made.key_hash
-    assert len(made.fingerprint) == 16
-    assert PHONE[3:] not in repr((made, ONCE))
+    assert "order-17" not in record.key_hash
+    assert len(record.fingerprint) == 16
+    assert PHONE[3:] not in repr((record, ONCE))

@@ -48,8 +48,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if find_spec("mkdocs") is None:
         skip_or_fail("mkdocs is not installed")
     folder = tmp_path_factory.mktemp("site")
-    done = build(folder)
-    assert done.returncode == 0, done.stdout + done.stderr
+    result = build(folder)
+    assert result.returncode == 0, result.stdout + result.stderr
     return folder
 
 
@@ -104,11 +104,11 @@ def test_link_or_anchor_that_leads_nowhere_fails_the_build(tmp_path: Path, site:
     (tmp_path / "docs" / "operations.md").write_text("# Operations\n", "utf-8")
     (tmp_path / "docs" / "index.md").write_text(f"# Index\n\n[nowhere]({link})\n", "utf-8")
 
-    done = build(tmp_path / "site", cwd=tmp_path)
+    result = build(tmp_path / "site", cwd=tmp_path)
 
-    assert done.returncode == 1
-    assert link in done.stderr
-    assert "Aborted with 1 warnings in strict mode" in done.stdout + done.stderr
+    assert result.returncode == 1
+    assert link in result.stderr
+    assert "Aborted with 1 warnings in strict mode" in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -229,11 +229,11 @@ def test_page_is_accessible(browser: Browser, site: Path, name: str, scheme: str
 
 
 def test_mike_gets_the_list_of_versions(tmp_path: Path, site: Path) -> None:
-    done = build(
+    result = build(
         tmp_path / "site", MIKE_DOCS_VERSION=json.dumps({"version": "1.0", "title": "1.0", "aliases": []})
     )
 
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     page = "docs/quickstart.html"
     assert '"provider": "mike"' in (tmp_path / "site" / page).read_text("utf-8")
     assert '"provider": "mike"' not in (site / page).read_text("utf-8")

@@ -52,7 +52,7 @@ def sandbox() -> Iterator[SandboxServer]:
         yield server
 
 
-def made(url: str, signature: str = "v1", **facts: str) -> AliyunPnvs:
+def make_provider(url: str, signature: str = "v1", **facts: str) -> AliyunPnvs:
     return aliyun_pnvs(
         keys=[AccessKey("testId", facts.get("secret", "testSecret"))],
         sign_name=facts.get("sign_name", "速通互联验证码"),
@@ -84,7 +84,7 @@ def messages(server: SandboxServer) -> list[dict[str, str]]:
 
 @BOTH
 def test_pnvs_sends_our_code(sandbox: SandboxServer, signature: Signature) -> None:
-    outcome = send(made(sandbox.url, signature))
+    outcome = send(make_provider(sandbox.url, signature))
 
     (message,) = messages(sandbox)
     assert (outcome.status, outcome.biz_id) == (SendStatus.ACCEPTED, message["biz_id"])
@@ -94,14 +94,14 @@ def test_pnvs_sends_our_code(sandbox: SandboxServer, signature: Signature) -> No
 
 def test_pnvs_sends_a_code_with_letters(sandbox: SandboxServer) -> None:
     message = sms(code=Code("AB2CD3"), code_type=CodeType.ALNUM)
-    result = made(sandbox.url).send(message, TEMPLATE, time.monotonic() + 5)
+    result = make_provider(sandbox.url).send(message, TEMPLATE, time.monotonic() + 5)
 
     assert result.outcome.status is SendStatus.ACCEPTED
     assert messages(sandbox)[0]["code"] == "AB2CD3"
 
 
 def test_minutes_of_the_route_override_those_of_the_code(sandbox: SandboxServer) -> None:
-    send(made(sandbox.url), template=Template("*", "100003", extra_variables={"min": "3"}))
+    send(make_provider(sandbox.url), template=Template("*", "100003", extra_variables={"min": "3"}))
 
     assert "3分钟内有效" in messages(sandbox)[0]["text"]
 
@@ -118,14 +118,14 @@ def test_minutes_of_the_route_override_those_of_the_code(sandbox: SandboxServer)
 def test_wrong_configuration_is_an_account_or_template_error(
     sandbox: SandboxServer, facts: dict[str, str], code: str, health: RouteHealth
 ) -> None:
-    result = made(sandbox.url, **facts).send(sms(), TEMPLATE, time.monotonic() + 5)
+    result = make_provider(sandbox.url, **facts).send(sms(), TEMPLATE, time.monotonic() + 5)
 
     assert (result.outcome.cause, result.outcome.provider_code) == (FailureCause.ACCOUNT, code)
     assert result.health is health
 
 
 def test_second_send_within_a_minute_is_a_limit(sandbox: SandboxServer) -> None:
-    provider = made(sandbox.url)
+    provider = make_provider(sandbox.url)
     first, second = send(provider), send(provider)
 
     assert first.status is SendStatus.ACCEPTED
@@ -158,7 +158,7 @@ MAGIC_OUTCOMES: dict[str, SendStatus | FailureCause] = {
 
 
 def test_every_failing_number_of_the_sandbox_has_its_result(sandbox: SandboxServer) -> None:
-    provider = made(sandbox.url)
+    provider = make_provider(sandbox.url)
     phones = {ending: Phone(f"+861380000{ending}", "CN", "mobile", 86) for ending in MAGIC_OUTCOMES}
     outcomes = {ending: send(provider, phone) for ending, phone in phones.items()}
 
@@ -171,7 +171,7 @@ def test_every_failing_number_of_the_sandbox_has_its_result(sandbox: SandboxServ
 @BOTH
 def test_pnvs_request_has_no_parameter_for_its_own_codes(signature: Signature) -> None:
     with WireServer(wire.answers(response(OK))) as server:
-        outcome = send(made(server.url, signature))
+        outcome = send(make_provider(server.url, signature))
 
     head, _, body = server.requests[0].decode().partition("\r\n\r\n")
     target = head.split(" ")[1].partition("?")[2]
@@ -235,7 +235,7 @@ _COMMON = {
 )
 def test_invalid_sms_is_rejected_before_the_request(phone: Phone, template: Template, code: str) -> None:
     with WireServer(wire.answers(response(OK))) as server:
-        outcome = send(made(server.url), phone, template)
+        outcome = send(make_provider(server.url), phone, template)
         assert server.connections == 0
 
     assert (outcome.cause, outcome.provider_code) == (FailureCause.ACCOUNT, code)
@@ -245,7 +245,7 @@ def test_placeholder_of_pnvs_is_never_sent() -> None:
     """If it were sent, PNVS would create a code that this service does not know."""
     with WireServer(wire.answers(response(OK))) as server:
         message = sms(code=Code(CODE_PLACEHOLDER))
-        result = made(server.url).send(message, TEMPLATE, time.monotonic() + 5)
+        result = make_provider(server.url).send(message, TEMPLATE, time.monotonic() + 5)
         assert server.connections == 0
 
     assert result.outcome.provider_code == "local.template_param"
@@ -253,7 +253,7 @@ def test_placeholder_of_pnvs_is_never_sent() -> None:
 
 def test_nothing_is_sent_after_the_deadline() -> None:
     with WireServer(wire.answers(response(OK))) as server:
-        result = made(server.url).send(sms(), TEMPLATE, time.monotonic() - 0.01)
+        result = make_provider(server.url).send(sms(), TEMPLATE, time.monotonic() - 0.01)
         assert server.connections == 0
 
     assert (result.outcome.cause, result.outcome.provider_code) == (FailureCause.PROVIDER, "local.deadline")
@@ -276,7 +276,7 @@ def test_failed_send_is_unknown_not_repeated_and_reveals_nothing(
     caplog.set_level(logging.DEBUG)
     events, clock = RecordingEvents(), RealClock()
     with WireServer(FAILURES[name]) as server:
-        routes = [Route("one", made(server.url), (TEMPLATE,))]
+        routes = [Route("one", make_provider(server.url), (TEMPLATE,))]
         router = SmsRouter(routes=routes, clock=clock, events=events, max_in_flight=1)
         with router.permit():
             outcome = router.send(sms(), clock.monotonic() + 5)
@@ -291,14 +291,14 @@ def test_failed_send_is_unknown_not_repeated_and_reveals_nothing(
 def test_refused_connection_is_a_provider_failure_with_nothing_sent() -> None:
     with WireServer(wire.stalls) as server:
         url = server.url
-    result = made(url).send(sms(), TEMPLATE, time.monotonic() + 5)
+    result = make_provider(url).send(sms(), TEMPLATE, time.monotonic() + 5)
 
     assert (result.outcome.status, result.outcome.cause) == (SendStatus.REFUSED, FailureCause.PROVIDER)
     assert result.health is RouteHealth.TRANSPORT_ERROR
 
 
 def test_delivery_lookup_is_unsupported() -> None:
-    provider: Provider = made("http://127.0.0.1:9")
+    provider: Provider = make_provider("http://127.0.0.1:9")
     lookup = DeliveryLookup(MAINLAND, "shop", "login", "one", ManualClock().now(), matches=lambda _: True)
 
     assert provider.lookup_delivery(lookup, time.monotonic() + 5).status is DeliveryLookupStatus.UNSUPPORTED

@@ -23,7 +23,7 @@ sys.exit(pytest.main(sys.argv[1:]))
 
 def test_http_client_keeps_its_deadlines_under_gevent() -> None:
     files = [str(HERE / file) for file in ("test_http.py", "gevent_deadlines.py")]
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", PATCHED, "-q", "-p", "no:xdist", *files],
         cwd=HERE.parents[1],
         capture_output=True,
@@ -32,4 +32,4 @@ def test_http_client_keeps_its_deadlines_under_gevent() -> None:
         check=False,
     )
 
-    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
+    assert result.returncode == 0, result.stdout[-20_000:] + result.stderr[-5_000:]

@@ -26,7 +26,7 @@ INBOUND = InboundSms("sms_1", PHONE, CONTENT, "1069000000", 1_795_421_261.5, "å•
 PAGE = (Path(__file__).parents[2] / "docs" / "webhook.md").read_text(encoding="utf-8")
 
 
-def made(url: str, events: RecordingEvents | None = None) -> InboundSmsWebhook:
+def make_webhook(url: str, events: RecordingEvents | None = None) -> InboundSmsWebhook:
     return inbound_sms_webhook(
         url=url,
         secret=SECRET,
@@ -39,7 +39,7 @@ def made(url: str, events: RecordingEvents | None = None) -> InboundSmsWebhook:
 
 def forward(behave: Behave, inbound_sms: InboundSms = INBOUND) -> tuple[bytes, bool]:
     with WireServer(behave) as server:
-        recorder = made(f"{server.url}/replies")
+        recorder = make_webhook(f"{server.url}/replies")
         forwarded = recorder.forward(inbound_sms, 2)
         recorder.close()
         (request,) = server.requests
@@ -108,7 +108,7 @@ def test_only_a_2xx_in_time_is_forwarded(name: str, caplog: pytest.LogCaptureFix
     behave, reason = NOT_FORWARDED[name]
     events = RecordingEvents()
     with WireServer(behave) as server:
-        forwarded = made(server.url, events).forward(INBOUND, 0.3)
+        forwarded = make_webhook(server.url, events).forward(INBOUND, 0.3)
         assert len(server.requests) == 1
 
     assert forwarded is False
@@ -119,7 +119,7 @@ def test_only_a_2xx_in_time_is_forwarded(name: str, caplog: pytest.LogCaptureFix
 def test_nothing_is_posted_after_the_time_limit() -> None:
     events = RecordingEvents()
     with WireServer(wire.answers(response(b""))) as server:
-        assert made(server.url, events).forward(INBOUND, 0) is False
+        assert make_webhook(server.url, events).forward(INBOUND, 0) is False
         assert server.connections == 0
 
     assert events.names == ["inbound_sms_forward_failed"]
@@ -127,7 +127,7 @@ def test_nothing_is_posted_after_the_time_limit() -> None:
 
 def test_inbound_sms_that_cannot_be_encoded_is_not_forwarded() -> None:
     events = RecordingEvents()
-    recorder: InboundSmsForwarder = made("http://127.0.0.1:9", events)
+    recorder: InboundSmsForwarder = make_webhook("http://127.0.0.1:9", events)
 
     assert recorder.forward(replace(INBOUND, sent_at=1e20), 1) is False
     assert PHONE not in repr(events.emitted)

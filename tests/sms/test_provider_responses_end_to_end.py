@@ -334,14 +334,14 @@ WIRES = {
 CASES = {**CODE_CASES, **SHAPES, **WAITS, **WIRES}
 
 
-class HalfStoppedClock(FakeClock):
-    """Always shows the same time of day, while deadlines pass."""
+class FrozenWallClock(FakeClock):
+    """The wall clock stands still; the monotonic clock, which deadlines use, is real."""
 
     def monotonic(self) -> float:
         return time.monotonic()
 
 
-class NotingKeyring(Keyring):
+class RecordingKeyring(Keyring):
     """Remembers the newest id, because a failed request does not return it."""
 
     newest_id = ""
@@ -351,7 +351,7 @@ class NotingKeyring(Keyring):
         return super().verification_hash(verification_id)
 
 
-class Scene:
+class ServiceWithRoute:
     """A service with one route to *url*, and its state after a request."""
 
     def __init__(self, url: str, case: Case) -> None:
@@ -366,10 +366,10 @@ class Scene:
             sms_per_day=10_000,
             deadline=case.deadline,
         )
-        self._keyring = NotingKeyring(
+        self._keyring = RecordingKeyring(
             {"k1": b"root secret ".ljust(32, b"1")}, "k1", b"pseudonym key ".ljust(32, b"2")
         )
-        clock = HalfStoppedClock(NOW + 0.25)
+        clock = FrozenWallClock(NOW + 0.25)
         provider = aliyun_sms(
             keys=[AccessKey("testId", "testSecret")],
             sign_name="云通信测试",
@@ -421,29 +421,29 @@ class Scene:
 
 
 @contextmanager
-def scene(url: str, case: Case) -> Iterator[Scene]:
-    made = Scene(url, case)
+def running_service(url: str, case: Case) -> Iterator[ServiceWithRoute]:
+    service = ServiceWithRoute(url, case)
     try:
-        yield made
+        yield service
     finally:
-        assert made.router.close(5)
+        assert service.router.close(5)
 
 
-def assert_expected(made: Scene, result: SendOutcome | OtpError, case: Case) -> None:
+def assert_expected(service: ServiceWithRoute, result: SendOutcome | OtpError, case: Case) -> None:
     expected = case.expected
-    assert made.router.close(5)
-    assert {facts["outcome"] for facts in made.events.of("sms_send")} == {expected.disposition}
-    assert (made.phone_wait() is not None) is expected.quota_kept
-    assert made.budget_used() == {expected.budget_used}
-    assert made.state() == expected.state
+    assert service.router.close(5)
+    assert {facts["outcome"] for facts in service.events.of("sms_send")} == {expected.disposition}
+    assert (service.phone_wait() is not None) is expected.quota_kept
+    assert service.budget_used() == {expected.budget_used}
+    assert service.state() == expected.state
     assert status_of(result, expected.error) == expected.status
     if case.wait is not None:
         assert isinstance(result, RetryableError)
         most = MAX_RETRY_AFTER_HINT if isinstance(result, ProviderUnavailable) else case.wait
         assert result.retry_after == min(case.wait, most)
     if expected is THROTTLED and isinstance(result, RetryableError):
-        assert result.retry_after - 5 <= (made.phone_wait() or 0) <= result.retry_after
-    assert_silent(made, result)
+        assert result.retry_after - 5 <= (service.phone_wait() or 0) <= result.retry_after
+    assert_silent(service, result)
 
 
 def status_of(result: SendOutcome | OtpError, error: type[OtpError] | None) -> int:
@@ -453,9 +453,9 @@ def status_of(result: SendOutcome | OtpError, error: type[OtpError] | None) -> i
     return 201 if result.verification.delivery in _ACCEPTED else 202
 
 
-def assert_silent(made: Scene, result: SendOutcome | OtpError) -> None:
+def assert_silent(service: ServiceWithRoute, result: SendOutcome | OtpError) -> None:
     """Assert that neither Aliyun's `Message` nor the number in it is revealed."""
-    texts = [repr(result), str(result), repr(made.events.emitted)]
+    texts = [repr(result), str(result), repr(service.events.emitted)]
     if isinstance(result, OtpError):
         document = problems.document(result, "r")
         assert document["code"] == result.code
@@ -466,20 +466,20 @@ def assert_silent(made: Scene, result: SendOutcome | OtpError) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_every_response_leads_to_its_outcome(name: str) -> None:
     case = CASES[name]
-    with Acting(case.behave) as server, scene(server.url, case) as made:
-        result = made.request()
+    with Acting(case.behave) as server, running_service(server.url, case) as service:
+        result = service.request()
 
-        assert_expected(made, result, case)
+        assert_expected(service, result, case)
         assert (len(server.requests), server.connections) == (1, 1)
         assert eventually(lambda: server.sms() == 1)
 
 
 def test_reset_connection_may_have_carried_the_request() -> None:
     case = Case(wire.stalls, UNKNOWN)
-    with NoReader(wire.stalls) as server, scene(server.url, case) as made:
-        result = made.request()
+    with NoReader(wire.stalls) as server, running_service(server.url, case) as service:
+        result = service.request()
 
-        assert_expected(made, result, case)
+        assert_expected(service, result, case)
         assert (len(server.requests), server.connections) == (0, 1)
 
 
@@ -487,8 +487,8 @@ def test_refused_connection_carried_nothing() -> None:
     case = Case(wire.stalls, UNAVAILABLE, wait=2)
     with WireServer(wire.stalls) as server:
         url = server.url
-    with scene(url, case) as made:
-        assert_expected(made, made.request(), case)
+    with running_service(url, case) as service:
+        assert_expected(service, service.request(), case)
 
 
 def test_every_code_and_family_is_tested() -> None:

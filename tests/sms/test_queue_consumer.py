@@ -59,6 +59,8 @@ class LoggedEvents(RecordingEvents):
 
 @dataclass
 class Setup:
+    """A queue consumer, the server that it reads from, and its events."""
+
     consumer: QueueConsumer
     server: WireServer
     events: LoggedEvents
@@ -69,7 +71,7 @@ class Setup:
 
 
 @contextmanager
-def collecting(
+def running_consumer(
     behave: wire.Behave,
     handle: Handle,
     stop: threading.Event | None = None,
@@ -101,16 +103,18 @@ def test_message_is_deleted_only_after_it_was_processed() -> None:
     order: list[tuple[bytes, int]] = []
 
     def process(body: bytes) -> bool:
-        order.append((body, len(made.deleted())))
+        order.append((body, len(setup.deleted())))
         return True
 
-    with collecting(replies(BATCH, DELETED, EMPTY), process) as made:
-        assert made.consumer.drain()
+    with running_consumer(replies(BATCH, DELETED, EMPTY), process) as setup:
+        assert setup.consumer.drain()
 
         assert order == [(b"a", 0), (b"b", 0), (b"c", 0)]
-        (delete,) = made.deleted()
+        (delete,) = setup.deleted()
         assert [f"h-{name}".encode() in delete for name in "abc"] == [True, True, True]
-        assert made.events.emitted == [("queue_batch", {"queue": "SmsReport", "received": 3, "processed": 3})]
+        assert setup.events.emitted == [
+            ("queue_batch", {"queue": "SmsReport", "received": 3, "processed": 3})
+        ]
 
 
 def raises(_: bytes) -> bool:
@@ -119,10 +123,10 @@ def raises(_: bytes) -> bool:
 
 def test_every_read_is_recorded_with_its_result() -> None:
     stop = RecordedStop(2)
-    with collecting(replies(EMPTY, response(b"", 500), EMPTY), always, stop) as made:
-        made.consumer.run()
+    with running_consumer(replies(EMPTY, response(b"", 500), EMPTY), always, stop) as setup:
+        setup.consumer.run()
 
-    assert made.events.reads[:2] == [
+    assert setup.events.reads[:2] == [
         {"queue": "SmsReport", "result": "ok"},
         {"queue": "SmsReport", "result": "failed"},
     ]
@@ -130,65 +134,65 @@ def test_every_read_is_recorded_with_its_result() -> None:
 
 @pytest.mark.parametrize("fails", [lambda _: False, raises], ids=["refuses", "crashes"])
 def test_failed_message_is_not_deleted_and_does_not_block_the_others(fails: Handle) -> None:
-    with collecting(
+    with running_consumer(
         replies(BATCH, DELETED, EMPTY), lambda body: fails(body) if body == b"b" else True
-    ) as made:
-        assert not made.consumer.drain()
+    ) as setup:
+        assert not setup.consumer.drain()
 
-        (delete,) = made.deleted()
+        (delete,) = setup.deleted()
         assert [f"h-{name}".encode() in delete for name in "abc"] == [True, False, True]
 
 
 def test_handler_exception_is_logged_by_type_only() -> None:
-    with collecting(replies(BATCH, EMPTY), raises) as made:
-        made.consumer.drain()
+    with running_consumer(replies(BATCH, EMPTY), raises) as setup:
+        setup.consumer.drain()
 
-    assert made.events.emitted[0] == (
+    assert setup.events.emitted[0] == (
         "queue_message_failed",
         {"queue": "SmsReport", "error": "ZeroDivisionError"},
     )
 
 
 def test_nothing_is_deleted_when_nothing_was_processed() -> None:
-    with collecting(replies(BATCH, EMPTY), lambda _: False) as made:
-        assert not made.consumer.drain()
+    with running_consumer(replies(BATCH, EMPTY), lambda _: False) as setup:
+        assert not setup.consumer.drain()
 
-        assert made.deleted() == []
-        assert len(made.server.requests) == 1  # what cannot be processed now is not requested again at once
+        assert setup.deleted() == []
+        assert len(setup.server.requests) == 1  # what cannot be processed now is not requested again at once
 
 
 def test_drain_of_an_empty_queue_succeeds() -> None:
-    with collecting(replies(EMPTY), always) as made:
-        assert made.consumer.drain()
+    with running_consumer(replies(EMPTY), always) as setup:
+        assert setup.consumer.drain()
 
-        assert made.events.emitted == []
+        assert setup.events.emitted == []
 
 
 def test_drain_ends_with_the_first_error() -> None:
-    with collecting(replies(response(error_xml("QueueNotExist"), 404)), always) as made:
-        assert not made.consumer.drain()
+    with running_consumer(replies(response(error_xml("QueueNotExist"), 404)), always) as setup:
+        assert not setup.consumer.drain()
 
         facts = {"queue": "SmsReport", "call": "receive", "code": "QueueNotExist"}
-        assert made.events.emitted == [("queue_error", facts)]
+        assert setup.events.emitted == [("queue_error", facts)]
 
 
 def test_failures_back_off_exponentially_up_to_a_maximum() -> None:
     stop = RecordedStop(9)
-    with collecting(replies(response(b"", 500)), always, stop) as made:
-        made.consumer.run()
+    with running_consumer(replies(response(b"", 500)), always, stop) as setup:
+        setup.consumer.run()
 
         assert stop.waits == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
-        assert len(made.server.requests) == 9
-        assert made.events.names == ["queue_error"]
+        assert len(setup.server.requests) == 9
+        assert setup.events.names == ["queue_error"]
 
 
 def test_error_is_logged_once_per_code_and_recovery_once() -> None:
     stop = RecordedStop(4)
     failures = [response(b"", 500), response(b"", 500), response(b"", 503), EMPTY, EMPTY, response(b"", 500)]
-    with collecting(replies(*failures), always, stop) as made:
-        made.consumer.run()
+    with running_consumer(replies(*failures), always, stop) as setup:
+        setup.consumer.run()
 
-    assert [(name, facts.get("code")) for name, facts in made.events.emitted] == [
+    assert [(name, facts.get("code")) for name, facts in setup.events.emitted] == [
         ("queue_error", "http_500"),
         ("queue_error", "http_503"),
         ("queue_restored", None),
@@ -202,28 +206,28 @@ def test_error_is_logged_once_per_code_and_recovery_once() -> None:
 )
 def test_no_failure_causes_a_busy_loop(behave: wire.Behave) -> None:
     stop = RecordedStop(3)
-    with collecting(behave, always, stop) as made:
-        made.consumer.run()
+    with running_consumer(behave, always, stop) as setup:
+        setup.consumer.run()
 
         assert stop.waits == [0.5, 1, 2]
-        assert len(made.server.requests) == 3
+        assert len(setup.server.requests) == 3
 
 
 def test_unprocessed_messages_cause_no_busy_loop() -> None:
     stop = RecordedStop(3)
-    with collecting(replies(BATCH), lambda _: False, stop) as made:
-        made.consumer.run()
+    with running_consumer(replies(BATCH), lambda _: False, stop) as setup:
+        setup.consumer.run()
 
     assert stop.waits == [0.5, 1, 2]
 
 
 def test_failed_delete_backs_off() -> None:
     stop = RecordedStop(1)
-    with collecting(replies(BATCH, response(b"", 500)), always, stop) as made:
-        made.consumer.run()
+    with running_consumer(replies(BATCH, response(b"", 500)), always, stop) as setup:
+        setup.consumer.run()
 
     assert stop.waits == [0.5]
-    assert made.events.emitted == [
+    assert setup.events.emitted == [
         ("queue_error", {"queue": "SmsReport", "call": "delete", "code": "http_500"})
     ]
 
@@ -231,27 +235,29 @@ def test_failed_delete_backs_off() -> None:
 def test_success_resets_the_backoff() -> None:
     stop = RecordedStop(4)
     bad = response(b"", 500)
-    with collecting(replies(bad, bad, BATCH, DELETED, bad, bad), always, stop) as made:
-        made.consumer.run()
+    with running_consumer(replies(bad, bad, BATCH, DELETED, bad, bad), always, stop) as setup:
+        setup.consumer.run()
 
     assert stop.waits == [0.5, 1, 0.5, 1]
 
 
 def test_queue_that_returns_early_is_not_polled_at_once() -> None:
     stop = RecordedStop(2)
-    with collecting(replies(EMPTY), always, stop) as made:
-        made.consumer.run()
+    with running_consumer(replies(EMPTY), always, stop) as setup:
+        setup.consumer.run()
 
-        assert len(made.server.requests) == 2
+        assert len(setup.server.requests) == 2
     assert all(MIN_INTERVAL_SECONDS / 2 < seconds <= MIN_INTERVAL_SECONDS for seconds in stop.waits)
 
 
 def test_busy_queue_is_read_without_a_pause() -> None:
     stop = RecordedStop(1)
-    with collecting(replies(BATCH, DELETED, BATCH, DELETED, BATCH, DELETED, EMPTY), always, stop) as made:
-        made.consumer.run()
+    with running_consumer(
+        replies(BATCH, DELETED, BATCH, DELETED, BATCH, DELETED, EMPTY), always, stop
+    ) as setup:
+        setup.consumer.run()
 
-        assert len(made.deleted()) == 3
+        assert len(setup.deleted()) == 3
     assert len(stop.waits) == 1
 
 
@@ -262,10 +268,10 @@ def test_slow_batch_is_abandoned_before_its_messages_come_again() -> None:
         clock.advance(BATCH_SECONDS)
         return True
 
-    with collecting(replies(BATCH, DELETED), slowly, RecordedStop(1), clock) as made:
-        made.consumer.run()
+    with running_consumer(replies(BATCH, DELETED), slowly, RecordedStop(1), clock) as setup:
+        setup.consumer.run()
 
-    assert made.events.emitted == [("queue_batch", {"queue": "SmsReport", "received": 3, "processed": 1})]
+    assert setup.events.emitted == [("queue_batch", {"queue": "SmsReport", "received": 3, "processed": 1})]
 
 
 def test_stop_lets_the_message_in_progress_finish() -> None:
@@ -275,16 +281,16 @@ def test_stop_lets_the_message_in_progress_finish() -> None:
         working.set()
         return may_go_on.wait(20)
 
-    with collecting(replies(BATCH, DELETED, EMPTY), process, stop) as made:
-        thread = threading.Thread(target=made.consumer.run)
+    with running_consumer(replies(BATCH, DELETED, EMPTY), process, stop) as setup:
+        thread = threading.Thread(target=setup.consumer.run)
         thread.start()
         assert working.wait(10)
         stop.set()
-        assert not made.consumer.finish(0.05)
+        assert not setup.consumer.finish(0.05)
         may_go_on.set()
-        assert made.consumer.finish(10)
+        assert setup.consumer.finish(10)
 
-        (delete,) = made.deleted()
+        (delete,) = setup.deleted()
         assert [f"h-{name}".encode() in delete for name in "abc"] == [True, False, False]
         thread.join(10)
         assert not thread.is_alive()
@@ -292,13 +298,13 @@ def test_stop_lets_the_message_in_progress_finish() -> None:
 
 def test_stop_does_not_wait_for_a_pending_receive() -> None:
     stop = threading.Event()
-    with collecting(wire.stalls, always, stop) as made:
-        thread = threading.Thread(target=made.consumer.run)
+    with running_consumer(wire.stalls, always, stop) as setup:
+        thread = threading.Thread(target=setup.consumer.run)
         thread.start()
-        assert eventually(lambda: made.server.requests)
+        assert eventually(lambda: setup.server.requests)
         stop.set()
 
-        assert made.consumer.finish(0.05)
+        assert setup.consumer.finish(0.05)
         thread.join(10)
         assert not thread.is_alive()
 
@@ -354,6 +360,6 @@ def test_invalid_message_is_logged_and_can_be_deleted() -> None:
     def process(*_: object) -> ReportBatchResult:
         raise UnreadableReports("not JSON")
 
-    made, events = handler(process)
-    assert made(b"nonsense")
+    handle, events = handler(process)
+    assert handle(b"nonsense")
     assert events.emitted == [("queue_message_invalid", {"bytes": 8})]

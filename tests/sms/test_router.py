@@ -150,7 +150,7 @@ CHOICES: dict[str, tuple[SmsMessage, str, str]] = {
 @pytest.mark.parametrize("name", CHOICES)
 def test_first_route_that_supports_the_sms_sends_it_with_its_best_template(name: str) -> None:
     message, route_name, template_code = CHOICES[name]
-    providers = {each: ScriptedProvider(ACCEPTED) for each in ("bank", "abroad", "plain", "late")}
+    providers = {name: ScriptedProvider(ACCEPTED) for name in ("bank", "abroad", "plain", "late")}
     routes = (
         route(
             "bank",
@@ -171,7 +171,11 @@ def test_first_route_that_supports_the_sms_sends_it_with_its_best_template(name:
     with staged(*routes) as stage:
         outcome = stage.send(message)
 
-    sent = [(each, t.template_code) for each, made in providers.items() for _, t in made.sent]
+    sent = [
+        (name, template.template_code)
+        for name, provider in providers.items()
+        for _, template in provider.sent
+    ]
     assert sent == [(route_name, template_code)]
     assert outcome.route == route_name
 
@@ -199,7 +203,7 @@ def test_account_error_suspends_the_route_for_a_minute() -> None:
         assert stage.send().status is SendStatus.ACCEPTED
         assert stage.router.states() == {"one": "ok"}
 
-    assert [(each.cause, each.provider_code) for each in paused] == [
+    assert [(result.cause, result.provider_code) for result in paused] == [
         (FailureCause.ACCOUNT, "local.route_paused"),
         (FailureCause.ACCOUNT, "local.route_paused"),
     ]

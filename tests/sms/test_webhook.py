@@ -48,7 +48,7 @@ NO_CONTENT = b"HTTP/1.1 204 Whatever\r\n\r\n"
 PAGE = (Path(__file__).parents[2] / "docs" / "webhook.md").read_text(encoding="utf-8")
 
 
-def made(url: str, secret: str = SECRET) -> WebhookProvider:
+def make_provider(url: str, secret: str = SECRET) -> WebhookProvider:
     return webhook(
         url=url,
         secret=secret,
@@ -61,7 +61,7 @@ def made(url: str, secret: str = SECRET) -> WebhookProvider:
 
 
 def send(url: str, **changes: Any) -> ProviderResult:
-    return made(url).send(sms(**changes), TEMPLATE, time.monotonic() + 5)
+    return make_provider(url).send(sms(**changes), TEMPLATE, time.monotonic() + 5)
 
 
 def received(request: bytes) -> tuple[str, dict[str, str], bytes]:
@@ -255,7 +255,7 @@ def test_failed_post_is_not_repeated_and_reveals_nothing(name: str, caplog: pyte
     behave, meaning = WIRES[name]
     events, clock = RecordingEvents(), RealClock()
     with WireServer(behave) as server:
-        provider = made(f"{server.url}/otp")
+        provider = make_provider(f"{server.url}/otp")
         router = SmsRouter(
             routes=[Route("one", provider, (TEMPLATE,))], clock=clock, events=events, max_in_flight=1
         )
@@ -283,14 +283,14 @@ def test_refused_connection_has_sent_nothing() -> None:
 
 def test_nothing_is_posted_after_the_deadline() -> None:
     with WireServer(wire.answers(NO_CONTENT)) as server:
-        result = made(server.url).send(sms(), TEMPLATE, time.monotonic() - 0.01)
+        result = make_provider(server.url).send(sms(), TEMPLATE, time.monotonic() - 0.01)
         assert server.connections == 0
 
     assert result.outcome.provider_code == "local.deadline"
 
 
 def test_delivery_lookup_is_unsupported() -> None:
-    provider: Provider = made("http://127.0.0.1:9")
+    provider: Provider = make_provider("http://127.0.0.1:9")
     lookup = DeliveryLookup(MAINLAND, "shop", "login", "one", 0.0, matches=lambda _: True)
 
     assert provider.lookup_delivery(lookup, time.monotonic() + 5).status is DeliveryLookupStatus.UNSUPPORTED
@@ -333,5 +333,5 @@ def test_target_may_have_a_path(text: str, url: str, host: str) -> None:
 )
 def test_other_target_is_rejected_without_quoting_it(text: str) -> None:
     with pytest.raises(BadEndpoint) as refused:
-        made(text)
+        make_provider(text)
     assert "secret" not in str(refused.value)

@@ -37,17 +37,17 @@ class Bench:
 
     def checked(self) -> str:
         """Return the only issue that check-config reports."""
-        done = CliRunner().invoke(main, ["check-config", "--config", str(self.path)])
-        assert PASSWORD not in done.output
-        head, *lines = done.stderr.splitlines()
-        assert (done.exit_code, head, len(lines)) == (1, "The configuration has 1 error:", 1), done.output
+        result = CliRunner().invoke(main, ["check-config", "--config", str(self.path)])
+        assert PASSWORD not in result.output
+        head, *lines = result.stderr.splitlines()
+        assert (result.exit_code, head, len(lines)) == (1, "The configuration has 1 error:", 1), result.output
         return lines[0].strip().removeprefix("redis.url: ")
 
     def looked(self) -> list[tuple[str, str]]:
         """Return the problems that doctor finds with Redis, each with its fix."""
-        done = CliRunner().invoke(main, ["doctor", "--json", "--route", "main", "--config", str(self.path)])
-        assert PASSWORD not in done.output
-        findings = json.loads(done.output)["checks"]
+        result = CliRunner().invoke(main, ["doctor", "--json", "--route", "main", "--config", str(self.path)])
+        assert PASSWORD not in result.output
+        findings = json.loads(result.output)["checks"]
         return [
             (finding["message"], finding["fix"])
             for finding in findings
@@ -334,7 +334,7 @@ def test_response_of_another_server_is_explained(bench: Bench, reply: bytes | No
 def test_invalid_url_is_reported_offline_too(bench: Bench) -> None:
     bench.point("redis://one,two")
 
-    done = CliRunner().invoke(main, ["check-config", "--offline", "--config", str(bench.path)])
+    result = CliRunner().invoke(main, ["check-config", "--offline", "--config", str(bench.path)])
 
-    assert done.exit_code == 1
-    assert "redis.url: " in done.stderr
+    assert result.exit_code == 1
+    assert "redis.url: " in result.stderr

@@ -150,7 +150,7 @@ def test_reply_to_an_interrupted_call_is_never_read_by_the_next(through: str) ->
 
 def run(program: str, *arguments: str) -> Any:
     """Run *program* and return what it prints."""
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program, *arguments],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])},
         check=False,
@@ -158,5 +158,5 @@ def run(program: str, *arguments: str) -> Any:
         text=True,
         timeout=60,
     )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)

@@ -19,9 +19,9 @@ from support.redis_servers import skip_or_fail
 def run(*command: object, cwd: Path | None = None, code: int = 0) -> str:
     """Run a command that must exit with *code*; return its output, and also its errors if *code* is not 0."""
     words = [str(part) for part in command]
-    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done.stdout + (done.stderr if code else "")
+    result = subprocess.run(words, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == code, result.stdout + result.stderr
+    return result.stdout + (result.stderr if code else "")
 
 
 def build(sources: Path, directory: Path) -> tuple[Path, Path]:

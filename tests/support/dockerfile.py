@@ -254,12 +254,12 @@ def in_chroot(
     Raises:
         AssertionError: the command has failed.
     """
-    done = subprocess.run(
+    result = subprocess.run(
         chroot_command(root, command, variables, user=user, writable=writable, mounts={}),
         capture_output=True,
         text=True,
         timeout=_STEP_SECONDS,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout

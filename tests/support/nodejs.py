@@ -32,7 +32,7 @@ def package(name: str) -> Path:
 def make_calls(url: str, *calls: list[Any], key: str = "sk_never_shown_anywhere", **options: Any) -> Any:
     """Make *calls* with clients/js; return the output of tests/js_client/driver.js."""
     work = {"url": url, "key": key, "options": options, "calls": calls}
-    done = subprocess.run(
+    result = subprocess.run(
         [node(), str(ROOT / "tests" / "js_client" / "driver.js")],
         input=json.dumps(work),
         capture_output=True,
@@ -40,8 +40,8 @@ def make_calls(url: str, *calls: list[Any], key: str = "sk_never_shown_anywhere"
         timeout=60,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
 
 
 def make_call(url: str, *call: Any, **options: Any) -> Any:

@@ -49,7 +49,7 @@ class Project:
 
 def run(command: list[str], directory: Path, **variables: str) -> str:
     """Run a command that must succeed, with additional environment *variables*; return its output."""
-    done = subprocess.run(
+    result = subprocess.run(
         command,
         cwd=directory,
         env={**os.environ, **variables},
@@ -58,8 +58,8 @@ def run(command: list[str], directory: Path, **variables: str) -> str:
         timeout=120,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
 
 
 def metadata(package: Path) -> dict[str, Any]:

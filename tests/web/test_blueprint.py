@@ -163,10 +163,10 @@ def test_every_call_is_one_event(web_app: WebApp) -> None:
     web_app.request()
 
     [event] = web_app.harness.events.of("http_request")
-    opened = web_app.answers[0].get_json()["verification_id"]
+    verification_id = web_app.answers[0].get_json()["verification_id"]
     assert event == {
         "endpoint": "request",
-        "verification_hash": web_app.harness.keyring.verification_hash(opened),
+        "verification_hash": web_app.harness.keyring.verification_hash(verification_id),
         "status": 201,
         "code": "",
         "client": "shop",

@@ -58,14 +58,14 @@ def call_from_page(
 
 
 def test_complete_verification_from_a_page(web_app: WebApp) -> None:
-    opened = call_from_page(web_app)
-    vid = {"phone": PHONE, "verification_id": opened.get_json()["verification_id"]}
+    response = call_from_page(web_app)
+    vid = {"phone": PHONE, "verification_id": response.get_json()["verification_id"]}
     status = call_from_page(web_app, "/otp/status", **vid)
     verified = call_from_page(web_app, "/otp/verify", **vid, code=web_app.harness.sender.last_code)
 
-    assert (opened.status_code, status.status_code, verified.status_code) == (201, 200, 200)
+    assert (response.status_code, status.status_code, verified.status_code) == (201, 200, 200)
     assert verified.get_json()["proof"]
-    for answer in (opened, status, verified):
+    for answer in (response, status, verified):
         assert answer.headers["Access-Control-Allow-Origin"] == PAGE
         assert answer.headers["Vary"] == "Origin"
         assert "Access-Control-Allow-Credentials" not in answer.headers

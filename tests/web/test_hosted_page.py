@@ -60,9 +60,9 @@ class Visitor:
 
 
 def make(web_app: WebApp, **more: Any) -> Visitor:
-    made = web_app.post("/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL, **more})
-    assert made.status_code == 201
-    return Visitor(web_app, made.get_json()["url"])
+    created = web_app.post("/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL, **more})
+    assert created.status_code == 201
+    return Visitor(web_app, created.get_json()["url"])
 
 
 @pytest.fixture
@@ -91,10 +91,10 @@ def test_complete_verification_with_plain_forms(web_app: WebApp, visitor: Visito
 
 
 def test_answer_has_url_and_expiry(web_app: WebApp) -> None:
-    made = web_app.post("/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL}).get_json()
+    created = web_app.post("/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL}).get_json()
 
-    assert re.fullmatch(r"http://localhost/otp/pages/[A-Za-z0-9_-]{32}", made["url"])
-    assert (made["expires_in"], made["expires_at"]) == (600, "2026-11-23T08:17:41Z")
+    assert re.fullmatch(r"http://localhost/otp/pages/[A-Za-z0-9_-]{32}", created["url"])
+    assert (created["expires_in"], created["expires_at"]) == (600, "2026-11-23T08:17:41Z")
 
 
 def test_public_url_is_the_prefix_of_every_page(web_app: WebApp) -> None:
@@ -115,8 +115,8 @@ def test_public_url_is_the_prefix_of_every_page(web_app: WebApp) -> None:
 
 def test_page_works_under_a_prefix() -> None:
     web_app = open_web_app(prefix="/auth")
-    made = web_app.post("/auth/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL})
-    visitor = Visitor(web_app, made.get_json()["url"])
+    created = web_app.post("/auth/otp/pages", {"purpose": "login", "return_url": fakes.RETURN_URL})
+    visitor = Visitor(web_app, created.get_json()["url"])
 
     assert "/auth/otp/pages/" in visitor.url
     assert visitor.finish().forms[0].action == fakes.RETURN_URL

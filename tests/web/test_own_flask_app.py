@@ -117,11 +117,11 @@ def post(app: Flask, path: str, body: dict[str, Any]) -> TestResponse:
 
 def proof_of(app: Flask, sandbox: SandboxServer, phone: str, prefix: str = "/auth") -> str:
     """Complete a verification and return the proof."""
-    opened = post(app, f"{prefix}/otp/request", {"phone": phone, "purpose": "login"})
-    assert opened.status_code == 201
+    response = post(app, f"{prefix}/otp/request", {"phone": phone, "purpose": "login"})
+    assert response.status_code == 201
     with urlopen(f"{sandbox.inbox_url}.json?phone=%2B{phone[1:]}", timeout=20) as answer:  # noqa: S310 - ours
         code = json.load(answer)[0]["code"]
-    body = {"phone": phone, "verification_id": opened.get_json()["verification_id"], "code": code}
+    body = {"phone": phone, "verification_id": response.get_json()["verification_id"], "code": code}
     return str(post(app, f"{prefix}/otp/verify", body).get_json()["proof"])
 
 

@@ -57,10 +57,10 @@ def test_browser_gets_no_rate_limit_headers(web_app: WebApp) -> None:
 
 
 def test_other_outcomes_have_no_rate_limit_headers(web_app: WebApp) -> None:
-    opened = web_app.opened()
+    verification_id = web_app.opened()
     answers = [
-        web_app.verify(opened, "000000x"),
-        web_app.verify(opened, web_app.harness.sender.last_code),
+        web_app.verify(verification_id, "000000x"),
+        web_app.verify(verification_id, web_app.harness.sender.last_code),
         web_app.post("/otp/request", {}),
         web_app.post("/otp/request", {}, key="sk_unknown"),
         web_app.get("/healthz"),

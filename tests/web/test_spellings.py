@@ -38,8 +38,8 @@ class Browser:
     """A browser on a hosted page."""
 
     def __init__(self, web_app: WebApp) -> None:
-        made = web_app.post("/otp/pages", {"return_url": fakes.RETURN_URL})
-        self.web_app, self.url = web_app, made.get_json()["url"]
+        created = web_app.post("/otp/pages", {"return_url": fakes.RETURN_URL})
+        self.web_app, self.url = web_app, created.get_json()["url"]
 
     def page(self) -> HtmlPage:
         return HtmlPage(self.web_app.client.get(self.url).text)
@@ -52,12 +52,12 @@ class Browser:
 @pytest.mark.parametrize("row", spellings.CODES, ids=name_of)
 def test_api_takes_a_code_in_any_spelling(row: spellings.CodeSpelling) -> None:
     web_app = web_app_with_code(row["code"] or "123456")
-    opened = web_app.post("/otp/request", {"phone": PHONE}).get_json()["verification_id"]
-    answer = web_app.verify(opened, row["typed"])
+    verification_id = web_app.post("/otp/request", {"phone": PHONE}).get_json()["verification_id"]
+    answer = web_app.verify(verification_id, row["typed"])
 
     if row["code"] is None:
         assert (answer.status_code, answer.get_json()["code"]) == (422, "invalid_code")
-        assert attempts_left(web_app, opened) == 5
+        assert attempts_left(web_app, verification_id) == 5
     else:
         assert answer.status_code == 200
 
@@ -65,10 +65,10 @@ def test_api_takes_a_code_in_any_spelling(row: spellings.CodeSpelling) -> None:
 @pytest.mark.parametrize("row", [row for row in spellings.CODES if row["code"]], ids=name_of)
 def test_a_wrong_code_in_any_spelling_is_one_attempt(row: spellings.CodeSpelling) -> None:
     web_app = web_app_with_code("999999" if (row["code"] or "").isdigit() else "999ZZZ")
-    opened = web_app.post("/otp/request", {"phone": PHONE}).get_json()["verification_id"]
+    verification_id = web_app.post("/otp/request", {"phone": PHONE}).get_json()["verification_id"]
 
-    assert web_app.verify(opened, row["typed"]).get_json()["code"] == "wrong_code"
-    assert attempts_left(web_app, opened) == 4
+    assert web_app.verify(verification_id, row["typed"]).get_json()["code"] == "wrong_code"
+    assert attempts_left(web_app, verification_id) == 4
 
 
 @pytest.mark.parametrize("row", spellings.CODES, ids=name_of)
@@ -113,17 +113,17 @@ def test_hosted_page_takes_a_phone_in_any_spelling(row: spellings.PhoneSpelling)
 
 @pytest.mark.parametrize("spelling", ID_SPELLINGS, ids=ascii)
 def test_pasted_id_is_found(web_app: WebApp, spelling: str) -> None:
-    opened = web_app.opened()
+    verification_id = web_app.opened()
     web_app.harness.clock.advance(61)
-    pasted = spelling.format(f"{opened[:9]} {opened[9:]}")
+    pasted = spelling.format(f"{verification_id[:9]} {verification_id[9:]}")
     body = {"phone": PHONE, "verification_id": pasted}
 
-    assert web_app.post("/otp/status", body).get_json()["verification_id"] == opened
-    assert web_app.resend(pasted).get_json()["verification_id"] == opened
+    assert web_app.post("/otp/status", body).get_json()["verification_id"] == verification_id
+    assert web_app.resend(pasted).get_json()["verification_id"] == verification_id
     assert web_app.verify(pasted, web_app.harness.sender.last_code).status_code == 200
 
 
 def test_case_of_an_id_is_significant(web_app: WebApp) -> None:
-    opened = web_app.opened()
+    verification_id = web_app.opened()
 
-    assert web_app.verify(opened.swapcase(), "123456").get_json()["code"] == "verification_not_found"
+    assert web_app.verify(verification_id.swapcase(), "123456").get_json()["code"] == "verification_not_found"

@@ -60,11 +60,11 @@ def bad(results: list[dict[str, Any]], check: str) -> list[str]:
 
 
 def test_valid_service_has_no_failure(doctor_run: DoctorRun) -> None:
-    done = doctor_run.run("doctor")
+    result = doctor_run.run("doctor")
 
-    assert done.exit_code == 1, done.output  # the Redis of the tests is not persistent
-    assert "FAIL" not in done.output
-    assert "is approved" in done.output
+    assert result.exit_code == 1, result.output  # the Redis of the tests is not persistent
+    assert "FAIL" not in result.output
+    assert "is approved" in result.output
     assert doctor_run.run("doctor", "--route", "main").exit_code == 1
 
 
@@ -92,18 +92,18 @@ def test_invalid_settings_are_reported_and_the_rest_is_still_checked(doctor_run:
 def test_configuration_that_is_not_toml_is_a_failure(doctor_run: DoctorRun) -> None:
     doctor_run.path.write_text("this is = no toml", encoding="utf-8")
 
-    done = doctor_run.run("doctor")
+    result = doctor_run.run("doctor")
 
-    assert done.exit_code == 2
-    assert "FAIL" in done.output
-    assert "Traceback" not in done.output
+    assert result.exit_code == 2
+    assert "FAIL" in result.output
+    assert "Traceback" not in result.output
 
 
 def test_unknown_route_is_a_usage_error(doctor_run: DoctorRun) -> None:
-    done = doctor_run.run("doctor", "--route", "unknown")
+    result = doctor_run.run("doctor", "--route", "unknown")
 
-    assert done.exit_code == 2
-    assert "is not a route of the configuration" in done.output
+    assert result.exit_code == 2
+    assert "is not a route of the configuration" in result.output
 
 
 def test_check_that_raises_is_a_failure(doctor_run: DoctorRun, monkeypatch: pytest.MonkeyPatch) -> None:

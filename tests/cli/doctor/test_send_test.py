@@ -26,38 +26,38 @@ def inbox(doctor_run: DoctorRun) -> list[dict[str, Any]]:
 
 
 def test_one_sms_is_sent_and_its_receipt_shown(doctor_run: DoctorRun) -> None:
-    done = doctor_run.run("send-test", input=f"{PHONE}\n")
+    result = doctor_run.run("send-test", input=f"{PHONE}\n")
 
     (message,) = inbox(doctor_run)
-    assert done.exit_code == 0, done.output
-    assert "accepted after" in done.output
-    assert message["biz_id"] in done.output
-    assert "+86 138****8000 through main" in done.output
-    assert message["code"] not in done.output
+    assert result.exit_code == 0, result.output
+    assert "accepted after" in result.output
+    assert message["biz_id"] in result.output
+    assert "+86 138****8000 through main" in result.output
+    assert message["code"] not in result.output
 
 
 def test_report_is_waited_for(doctor_run: DoctorRun) -> None:
-    done = doctor_run.run("send-test", "--wait", input=f"{PHONE}\n")
+    result = doctor_run.run("send-test", "--wait", input=f"{PHONE}\n")
 
-    assert done.exit_code == 0, done.output
-    assert "report       delivered" in done.output
+    assert result.exit_code == 0, result.output
+    assert "report       delivered" in result.output
 
 
 def test_report_of_a_failure_says_why(doctor_run: DoctorRun) -> None:
-    done = doctor_run.run("send-test", "--wait", input=f"{UNDELIVERED}\n")
+    result = doctor_run.run("send-test", "--wait", input=f"{UNDELIVERED}\n")
 
-    assert done.exit_code == 2, done.output
-    assert "undelivered: The number is switched off, suspended or not in use." in done.output
+    assert result.exit_code == 2, result.output
+    assert "undelivered: The number is switched off, suspended or not in use." in result.output
 
 
 @pytest.mark.parametrize(
     "sandbox_config", [replace(SandboxConfig.default({"testId": "testSecret"}), delivery_seconds=900.0)]
 )
 def test_wait_for_the_report_has_a_limit(doctor_run: DoctorRun, sandbox_config: SandboxConfig) -> None:
-    done = doctor_run.run("send-test", "--wait", "--wait-seconds", "1", input=f"{PHONE}\n")
+    result = doctor_run.run("send-test", "--wait", "--wait-seconds", "1", input=f"{PHONE}\n")
 
-    assert done.exit_code == 1, done.output
-    assert "report       none yet (accepted)" in done.output
+    assert result.exit_code == 1, result.output
+    assert "report       none yet (accepted)" in result.output
 
 
 def test_rejection_and_unknown_outcome_have_their_own_exit_codes(doctor_run: DoctorRun) -> None:
@@ -92,28 +92,28 @@ def test_sandbox_can_be_tested(doctor_run: DoctorRun) -> None:
     doctor_run.change('provider = "aliyun-sms"', 'provider = "sandbox"')
     doctor_run.change("sms_per_day = 100000\n", "")
 
-    done = doctor_run.run("send-test", "--wait", input=f"{PHONE}\n")
+    result = doctor_run.run("send-test", "--wait", input=f"{PHONE}\n")
 
-    assert done.exit_code == 0, done.output
+    assert result.exit_code == 0, result.output
     assert len(inbox(doctor_run)) == 1
 
 
 def test_failed_connection_is_explained(doctor_run: DoctorRun) -> None:
     doctor_run.sandbox.close()
 
-    done = doctor_run.run("send-test", input=f"{PHONE}\n")
+    result = doctor_run.run("send-test", input=f"{PHONE}\n")
 
-    assert done.exit_code == 2, done.output
-    assert "local.not_sent.ConnectionRefusedError: Nothing left this machine" in done.output
+    assert result.exit_code == 2, result.output
+    assert "local.not_sent.ConnectionRefusedError: Nothing left this machine" in result.output
 
 
 def test_invalid_configuration_sends_nothing(doctor_run: DoctorRun) -> None:
     doctor_run.change('sign_name = "云通信测试"', 'sign_name = ""')
 
-    done = doctor_run.run("send-test", input=f"{PHONE}\n")
+    result = doctor_run.run("send-test", input=f"{PHONE}\n")
 
-    assert done.exit_code == 2
-    assert "sign_name" in done.output
+    assert result.exit_code == 2
+    assert "sign_name" in result.output
     assert inbox(doctor_run) == []
 
 
@@ -126,9 +126,9 @@ def test_purpose_chooses_the_template(doctor_run: DoctorRun) -> None:
 def test_phone_comes_from_standard_input_never_from_an_argument(doctor_run: DoctorRun) -> None:
     command = [sys.executable, "-m", "otp_service", "send-test", "--config", str(doctor_run.path)]
     options: dict[str, Any] = {"input": f"{PHONE}\n", "capture_output": True, "text": True}
-    done = subprocess.run(command, timeout=60, check=False, **options)
+    result = subprocess.run(command, timeout=60, check=False, **options)
 
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr
     assert len(inbox(doctor_run)) == 1
-    doctor_run.outputs.append(done.stdout + done.stderr)
+    doctor_run.outputs.append(result.stdout + result.stderr)
     assert CliRunner().invoke(main, ["send-test", PHONE]).exit_code == 2

@@ -28,9 +28,9 @@ def test_authorization_is_the_sdks_own(vector: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda v: v["name"])
 def test_authorization_can_be_read_again(vector: dict[str, Any]) -> None:
-    said = mns.parse_authorization(vector["authorization"])
+    parsed = mns.parse_authorization(vector["authorization"])
 
-    assert said == mns.Authorization("STS.testId", vector["signature"])
+    assert parsed == mns.Authorization("STS.testId", vector["signature"])
 
 
 @pytest.mark.parametrize("header", ["", "MNS", "MNS x", "MNS a b:c", "Bearer x:y", "mns x:y"])

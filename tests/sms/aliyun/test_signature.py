@@ -66,9 +66,11 @@ def test_v3_authorization_is_the_sdks_own(vector: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("vector", V3, ids=_name)
 def test_v3_authorization_can_be_read_again(vector: dict[str, Any]) -> None:
-    said = signature.parse_v3_authorization(vector["authorization"])
+    parsed = signature.parse_v3_authorization(vector["authorization"])
 
-    assert said == signature.V3Authorization("testId", tuple(sorted(vector["headers"])), vector["signature"])
+    assert parsed == signature.V3Authorization(
+        "testId", tuple(sorted(vector["headers"])), vector["signature"]
+    )
 
 
 @pytest.mark.parametrize(
