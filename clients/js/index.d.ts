@@ -9,28 +9,28 @@ export type Delivery = "sending" | "accepted" | "unknown" | "refused" | "deliver
 export interface ClientOptions {
   /** How long to wait for a response, in milliseconds; 8000 by default. The service responds within 6 s. */
   timeoutMs?: number;
-  /** The agent for connections, for your own certificates or a proxy. Proxies of the environment are ignored. */
+  /** The agent for connections, for your own certificates or a proxy. Proxies in the environment are ignored. */
   agent?: HttpAgent | HttpsAgent;
 }
 
 export interface Idempotent {
-  /** 1 to 255 printable ASCII characters, different for every new call. The service makes a call with the same
-   * key once and repeats its response. */
+  /** 1 to 255 printable ASCII characters, different for every new call. The service executes repeated calls with
+   * the same key once and repeats the response. */
   idempotencyKey?: string;
 }
 
 export interface SendOptions extends Idempotent {
   locale?: string;
-  /** The end user's IP address, to which limits apply. */
+  /** The end user's IP address. Without it, the limits per address do not apply. */
   clientIp?: string;
   /** The solution of the risk challenge of a `ChallengeRequired`. */
   riskSolution?: string;
   /** You have an account with this phone. */
   knownPhone?: boolean;
-  /** You recognise the device or session of this user, so that strangers cannot lock them out. Do not set it
+  /** You recognize the device or session of this user, so that strangers cannot lock them out. Do not set it
    * only because the account exists: anyone can start a login. */
   knownDevice?: boolean;
-  /** Your page can solve a risk challenge, which may be required while the alarm for wrong codes is on. */
+  /** Your page can solve a risk challenge. The service may require one while too many wrong codes are submitted. */
   acceptsChallenge?: boolean;
 }
 
@@ -65,8 +65,8 @@ export class OtpClient {
   request(phone: string, options?: RequestOptions): Promise<Sent>;
   /** Send the code of the verification again. Rejects as `request` does, or with a `VerificationError`. */
   resend(phone: string, verificationId: string, options?: SendOptions): Promise<Sent>;
-  /** Submit the code that the user typed; the result contains the proof if it is right.
-   * Rejects with `InvalidCode` (no attempt was used), `WrongCode`, or another `VerificationError`. */
+  /** Submit the code that the user typed. If it is correct, the result contains the proof.
+   * Rejects with `InvalidCode` (no attempt was used up), `WrongCode`, or another `VerificationError`. */
   verify(phone: string, verificationId: string, code: string, options?: VerifyOptions): Promise<Approved>;
   /** Redeem *proof* and return its claims. This works once. Rejects with a `ProofError`. */
   redeem(proof: string, options: RedeemOptions): Promise<Redeemed>;
@@ -74,7 +74,7 @@ export class OtpClient {
   status(phone: string, verificationId: string): Promise<VerificationStatus>;
   /** End a pending verification. Rejects with a `VerificationError`. */
   cancel(phone: string, verificationId: string): Promise<void>;
-  /** Reset the wrong codes of *phone*. Rejects with `Forbidden` if this client has no `may_unlock`. */
+  /** Reset the failed attempts of *phone*. Rejects with `Forbidden` if this client has no `may_unlock`. */
   unlock(phone: string): Promise<void>;
 }
 
@@ -114,7 +114,7 @@ export interface SendStatus {
   readonly reason: { readonly code: string; readonly en: string; readonly zh: string } | null;
 }
 
-/** The code was right. `phone` and `proof` are personal data: neither console.log nor JSON.stringify shows them. */
+/** The code was correct. `phone` and `proof` are personal data: neither console.log nor JSON.stringify shows them. */
 export interface Approved {
   readonly verificationId: string;
   readonly purpose: string;
@@ -138,7 +138,7 @@ export interface Redeemed {
 
 /** Base class of the client's errors. No message contains a key, a phone, a code or a proof. */
 export class OtpServiceError extends Error {}
-/** There was no connection: nothing was sent, and the call can be repeated. `cause` is for the log. */
+/** No connection could be opened. Nothing was sent, so the call can safely be repeated. `cause` is for the log. */
 export class ServiceUnreachable extends OtpServiceError {
   readonly cause: string;
 }
@@ -155,12 +155,12 @@ export class ApiError extends OtpServiceError {
   readonly code: string;
   readonly status: number;
   readonly title: string;
-  /** Finds the call in the service's log. */
+  /** Identifies the call in the service's log. */
   readonly requestId: string;
   /** The other members of the problem document. */
   readonly members: Readonly<Record<string, unknown>>;
 }
-/** A defect of the service. */
+/** A bug in the service. */
 export class InternalError extends ApiError {}
 
 /** The request is at fault, and would fail again. */
@@ -181,7 +181,7 @@ export class DestinationBlocked extends RequestError {}
 export class ChallengeRequired extends RequestError {
   get challenge(): Readonly<Record<string, unknown>>;
 }
-/** The text cannot be a code; no attempt was used. */
+/** The text cannot be a code. No attempt was used up. */
 export class InvalidCode extends RequestError {}
 export class IdempotencyKeyReused extends RequestError {}
 

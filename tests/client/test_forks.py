@@ -295,7 +295,7 @@ def test_greenlets_of_two_processes_get_the_responses_to_their_own_calls(
         assert [phone for phone in received if UNKNOWN not in phone] != []
 
 
-UNKNOWN = "The OTP service gave no answer"
+UNKNOWN = "There was no valid response from the OTP service"
 
 
 # ── responses to other calls ──

@@ -69,7 +69,7 @@ function sendStatus({ number, delivery, at, route, reason }) {
   });
 }
 
-// Not enumerable: it can only be read by its name.
+// Not enumerable: the value can be read only by its name.
 function hidden(answer, name, value) {
   Object.defineProperty(answer, name, { value });
 }

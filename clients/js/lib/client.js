@@ -112,10 +112,10 @@ export class OtpClient {
   }
 }
 
-// A misspelt `client_ip` would be ignored, and the limits per address would not apply.
+// Without this check, a misspelled `clientIp` would be ignored, and the limits per address would not apply.
 function known(options, names) {
   const unknown = Object.keys(options).find((name) => !names.includes(name));
-  if (unknown !== undefined) throw new TypeError(`there is no such option: ${unknown}`);
+  if (unknown !== undefined) throw new TypeError(`unknown option: ${unknown}`);
   return options;
 }
 

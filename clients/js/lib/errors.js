@@ -1,4 +1,4 @@
-// All errors of the client, as a tree, which is the same as that of the Python client.
+// All errors of the client, as a tree. The Python client has the same tree.
 //
 // OtpServiceError
 // ├── ServiceUnreachable              no connection; nothing was sent                         cause
@@ -59,13 +59,13 @@ export class ServiceUnreachable extends OtpServiceError {
 
 export class OutcomeUnknown extends OtpServiceError {
   constructor(cause) {
-    super(`The OTP service gave no answer (${cause}); it may have done what was asked.`, { cause });
+    super(`There was no valid response from the OTP service (${cause}); the call may have taken effect.`, { cause });
   }
 }
 
 export class UnexpectedAnswer extends OtpServiceError {
   constructor(status) {
-    super(`Something else than the OTP service answered, with HTTP status ${status}.`);
+    super(`The response, with HTTP status ${status}, is not from the OTP service.`);
     this.status = status;
   }
 }

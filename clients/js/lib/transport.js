@@ -1,8 +1,8 @@
 // The transport: sends one POST to the service through node:http and reads the response.
 //
-// It uses node:http, not fetch: node:http never sends a request twice, follows no redirects, ignores proxies of
-// the environment, and shows whether a connection was established. Its errors can contain the address, so none of
-// them leaves this file, not even as the cause of another error: only its code does.
+// It uses node:http, not fetch: node:http never sends a request twice, follows no redirects, ignores proxies in
+// the environment, and shows whether a connection was established. Its errors can contain the address, so they do
+// not leave this file, not even as the cause of another error: only their codes do.
 
 import { randomBytes } from "node:crypto";
 import http from "node:http";
@@ -13,7 +13,7 @@ import { fromProblem } from "./problems.js";
 
 const CONNECT_TIMEOUT_MS = 3000; // leaves time for another attempt
 
-const MAX_RESPONSE_BYTES = 1_000_000; // those of the service have a few kilobytes
+const MAX_RESPONSE_BYTES = 1_000_000; // the service's responses have a few kilobytes
 
 const OUR_IDS = "otpc_"; // prefix of the request ids of this client
 
@@ -27,9 +27,9 @@ export class Transport {
 
   constructor(baseUrl, secretKey, { timeoutMs, agent }) {
     if (!BASE_URL.test(baseUrl)) {
-      throw new TypeError("baseUrl must be like https://otp.example.com, without query or credentials");
+      throw new TypeError("baseUrl must look like https://otp.example.com, without a query or credentials");
     }
-    if (!canBeSentTo(baseUrl)) throw new TypeError("baseUrl has a host or a port that nothing can be sent to");
+    if (!canBeSentTo(baseUrl)) throw new TypeError("baseUrl has an invalid host or port");
     if (!KEY.test(secretKey ?? "")) throw new TypeError("secretKey must be printable ASCII without spaces");
     this.baseUrl = baseUrl.replace(/\/+$/, "");
     this.#secretKey = secretKey;
@@ -120,8 +120,8 @@ function isOfAnotherCall(receivedId, requestId) {
   return receivedId.startsWith(OUR_IDS) && receivedId !== requestId;
 }
 
-// Before that, no byte of the request was sent; over TLS, not before the certificate was verified. A socket that
-// was used before, or that the caller's agent has connected, accepts bytes at once.
+// Before a connection is established, no byte of the request was sent; over TLS, not before the certificate was
+// verified. A socket that was used before, or that the caller's agent has connected, accepts bytes at once.
 function whenConnected(socket, then) {
   const isWaiting = socket.connecting || socket.getProtocol?.() === "unknown";
   if (isWaiting) socket.once(socket.encrypted ? "secureConnect" : "connect", then);

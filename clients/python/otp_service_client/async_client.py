@@ -17,10 +17,10 @@ class AsyncOtpClient:
     *timeout* limits each attempt of a call from its start to the last byte of the response, in seconds.
     *proxies* and *ca_bundle* are those of `OtpClient`.
 
-    One event loop uses a client at a time. In another loop it opens connections of its own. A client must not
-    be used on both sides of a fork while a call is in progress.
+    Use a client in one event loop at a time; in a new loop it opens new connections. Do not use it on both
+    sides of a fork while a call is in progress.
 
-    A call that is canceled may have been made: an SMS may have been sent.
+    A canceled call may have taken effect: an SMS may have been sent.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class AsyncOtpClient:
         allow_test: bool | None = None,
         idempotency_key: str | None = None,
     ) -> Redeemed:
-        """Redeem *proof*, which is possible once, and return its claims, as `OtpClient.redeem` does."""
+        """Redeem *proof*, which is possible only once, and return its claims, as `OtpClient.redeem` does."""
         return await self._transport.run(
             calls.redeem(proof, purpose=purpose, allow_test=allow_test, idempotency_key=idempotency_key)
         )

@@ -26,7 +26,7 @@ _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout)
 """Errors that prove that no byte of the request was sent. httpx itself never sends a request again."""
 
 _LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=10)
-"""A call never waits for the connection of another."""
+"""No maximum: a call never waits until another one releases its connection."""
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ class AsyncTransport:
         self.base_url = base_url.rstrip("/")
         self._timeout = timeout
         self._headers = calls.common_headers(secret_key)
-        # An answer of a few kilobytes gains nothing, and one that is not compressed has a size to be trusted.
+        # Compression gains nothing in a response of a few kilobytes, and could hide the size of a huge one.
         self._headers["Accept-Encoding"] = "identity"
         self._proxy = select_proxy(base_url, dict(proxies or {}))
         self._tls = _tls_context(ca_bundle)
@@ -67,7 +67,7 @@ class AsyncTransport:
             await pool.drop()
 
     async def run(self, call: Call[T]) -> T:
-        """Make *call*, and once more if that is safe.
+        """Make *call*, and retry it once if that is safe.
 
         Raises:
             ServiceUnreachable: Nothing was sent.
@@ -107,7 +107,7 @@ class AsyncTransport:
             ):
                 request_id = response.headers.get(calls.REQUEST_ID, "")
                 return Response(response.status_code, request_id, await _content(response))
-        except (httpx.HTTPError, OSError) as error:  # the time-out is an OSError
+        except (httpx.HTTPError, OSError) as error:  # TimeoutError is an OSError
             return _failure(error)
 
     def _current_pool(self) -> _Pool:
@@ -129,7 +129,8 @@ class AsyncTransport:
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             verify=self._tls,
             proxy=self._proxy,
-            # In half of the time, so that a connection that cannot be opened is not taken for a lost answer.
+            # At most half the time: otherwise the total timeout could come first, and a failed connection
+            # would look like a lost response.
             timeout=httpx.Timeout(None, connect=min(self._timeout / 2, calls.CONNECT_TIMEOUT)),
             limits=_LIMITS,
             follow_redirects=False,
@@ -160,7 +161,7 @@ class _Pool:
         await self._close_unless_used()
 
     async def _close_unless_used(self) -> None:
-        # A loop that has ended has taken its connections along.
+        # The connections of a loop that has ended were closed with it.
         if self._is_dropped and not self._calls and self.loop is asyncio.get_running_loop():
             await self._client.aclose()
 
@@ -186,7 +187,7 @@ async def _content(response: httpx.Response) -> bytes | None:
 
 
 def _failure(error: Exception) -> OtpServiceError:
-    """Convert an exception of httpx or a time-out. Only known cases count as not sent."""
+    """Convert an exception of httpx or a timeout. Only known cases count as not sent."""
     cause = type(error).__name__
     if not isinstance(error, _NEVER_SENT):
         return OutcomeUnknown(cause)

@@ -42,7 +42,7 @@ RETRY_PAUSE = 0.2
 """Seconds before the retry: about the time that a restarting worker needs to listen again."""
 
 MAX_RESPONSE_BYTES = 1_000_000
-"""A longer response is not read to its end. Those of the service have a few kilobytes."""
+"""A longer response is not read to its end. The service's responses have a few kilobytes."""
 
 REQUEST_ID = "X-Request-Id"
 """The header with a call's id, which the service repeats in its response."""
@@ -85,7 +85,7 @@ class Call(Generic[T]):
 
     @property
     def retry_on(self) -> tuple[type[OtpServiceError], ...]:
-        """The errors after which the call may be made once more."""
+        """The errors after which the call may be retried once."""
         if self.is_read_only or self.idempotency_key is not None:
             return (ServiceUnreachable, OutcomeUnknown)
         return (ServiceUnreachable,)
@@ -220,17 +220,17 @@ def new_request_id() -> str:
     return _OUR_IDS + letters.translate(str.maketrans("234567", "abcdef"))
 
 
-# ── what a client is made with ──
+# ── arguments of the clients ──
 
 
 def check_access(base_url: str, secret_key: str) -> None:
-    """Check what a client is created with.
+    """Check the arguments that a client is created with.
 
     Raises:
-        ValueError: No request can be sent to the URL, or not with this key.
+        ValueError: The URL or the key is malformed.
     """
     if not _BASE_URL.fullmatch(base_url):
-        raise ValueError("base_url must be like https://otp.example.com, without query or credentials")
+        raise ValueError("base_url must look like https://otp.example.com, without a query or credentials")
     if not _is_valid_target(base_url):
         raise ValueError("base_url has an invalid host or port")
     if not _KEY.fullmatch(secret_key):
@@ -238,7 +238,7 @@ def check_access(base_url: str, secret_key: str) -> None:
 
 
 def _is_valid_target(base_url: str) -> bool:
-    """Return whether requests and urllib3 accept the URL, which they would check only at the first call."""
+    """Return whether requests and urllib3 accept the URL. They themselves check it only at the first call."""
     try:
         requests.Request("POST", base_url).prepare()
         parts = urlsplit(base_url)

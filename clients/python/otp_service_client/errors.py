@@ -52,13 +52,13 @@ from collections.abc import Iterator, Mapping
 
 
 class OtpServiceError(Exception):
-    """Base class of the client's exceptions. *code* says what went wrong, in one word for programs."""
+    """Base class of the client's exceptions. *code* identifies the error, such as `wrong_code`."""
 
     code: str = ""
 
 
 class ServiceUnreachable(OtpServiceError):
-    """No connection could be opened. Nothing was sent, and the call can be repeated.
+    """No connection could be opened. Nothing was sent, so the call can safely be repeated.
 
     *cause* is the name of the underlying exception, for the log.
     """
@@ -74,24 +74,29 @@ class OutcomeUnknown(OtpServiceError):
     """The request may have been sent, but there was no readable response.
 
     After `request` and `resend` an SMS may have been sent. After `verify` an attempt may have been used up.
-    After `redeem` the proof may have been redeemed. Repeating the call is a new call. *cause* is the name of
-    the underlying exception, or the problem with the response, for the log.
+    After `redeem` the proof may have been redeemed. Without an idempotency key, a repetition counts as a new
+    call. *cause* is the name of the underlying exception, or the problem with the response, for the log.
     """
 
     code = "outcome_unknown"
 
     def __init__(self, cause: str) -> None:
-        super().__init__(f"The OTP service gave no answer ({cause}); it may have done what was asked.")
+        super().__init__(
+            f"There was no valid response from the OTP service ({cause}); the call may have taken effect."
+        )
         self.cause = cause
 
 
 class UnexpectedAnswer(OtpServiceError):
-    """An HTTP *status* that does not come from the service. Check the base URL and the proxies in front."""
+    """A response that is not from the service. Check the base URL and the proxies in front of the service.
+
+    *status* is its HTTP status.
+    """
 
     code = "unexpected_answer"
 
     def __init__(self, status: int) -> None:
-        super().__init__(f"Something else than the OTP service answered, with HTTP status {status}.")
+        super().__init__(f"The response, with HTTP status {status}, is not from the OTP service.")
         self.status = status
 
 
@@ -120,7 +125,7 @@ class ApiError(OtpServiceError):
 
 
 class InternalError(ApiError):
-    """A defect of the service. Its log has the details under the same request id."""
+    """A bug in the service. Its log has the details under the same request id."""
 
     code = "internal_error"
 
@@ -175,7 +180,7 @@ class PayloadTooLarge(RequestError):
 
 
 class UnsupportedMediaType(RequestError):
-    """The body was not declared as JSON; an intermediary must have changed it."""
+    """The body was not declared as JSON. A proxy must have changed the header."""
 
     code = "unsupported_media_type"
 
@@ -193,7 +198,7 @@ class DestinationBlocked(RequestError):
 
 
 class ChallengeRequired(RequestError):
-    """The request is suspicious. A risk challenge must be solved, and its solution sent along."""
+    """The request is suspicious. Solve the risk challenge and send the request again with its solution."""
 
     code = "challenge_required"
 
@@ -205,7 +210,7 @@ class ChallengeRequired(RequestError):
 
 
 class IdempotencyKeyReused(RequestError):
-    """The idempotency key was used with another request."""
+    """The idempotency key was already used for a different request."""
 
     code = "idempotency_key_reused"
 
@@ -224,7 +229,7 @@ class VerificationError(ApiError):
 
 
 class VerificationNotFound(VerificationError):
-    """The verification is unknown, or belongs to another phone or client; the service does not tell which."""
+    """The verification is unknown, or belongs to another phone or client; the service does not say which."""
 
     code = "verification_not_found"
 
@@ -259,7 +264,7 @@ class WrongCode(VerificationError):
 
 
 class AttemptsExhausted(VerificationError):
-    """All attempts of this verification were wrong."""
+    """Too many wrong codes: no attempt of this verification is left."""
 
     code = "attempts_exhausted"
 
@@ -297,12 +302,12 @@ class RetryableError(ApiError):
 
     @property
     def retry_after(self) -> int:
-        """The number of seconds to wait before the same call."""
+        """The number of seconds to wait before repeating the call."""
         return _int_or(self.members.get("retry_after"), 1)
 
 
 class LimitError(RetryableError):
-    """A limit of the service. `retry_after` applies to the limit named, if nothing else changes."""
+    """A limit was reached. After `retry_after` seconds, it allows the call if nothing else changes."""
 
     @property
     def limit(self) -> str:
@@ -311,7 +316,7 @@ class LimitError(RetryableError):
 
 
 class CooldownActive(LimitError):
-    """The last SMS to this phone was too recent."""
+    """The last SMS to this phone was sent too recently."""
 
     code = "cooldown_active"
 
@@ -338,11 +343,11 @@ class IdempotencyInProgress(RequestError, RetryableError):
 
 
 class ProviderError(ApiError):
-    """The provider accepted no SMS. Its error code is only in the service's log."""
+    """The provider did not accept the SMS. Its error code is only in the service's log."""
 
 
 class DestinationRejected(ProviderError):
-    """The provider refuses this number permanently."""
+    """The provider permanently refuses this number."""
 
     code = "destination_rejected"
 

@@ -15,16 +15,16 @@ from otp_service_client.transport import Transport
 class OtpClient:
     """A client of the service at *base_url*, authenticated with *secret_key*. Thread-safe.
 
-    A *base_url* to which no request can be sent, such as one with port 99999, is a ValueError.
+    A malformed *base_url*, such as one with port 99999, is a ValueError.
 
-    *timeout* is the time to wait for a response, in seconds. *proxies* has the format of requests' parameter
-    of that name; proxies from the environment are not used. *ca_bundle* is the path to the certificates to
-    trust in place of the public ones.
+    *timeout* is the time to wait for a response, in seconds. *proxies* has the format of the `proxies` of
+    requests; proxies from the environment are not used. *ca_bundle* is the path to the certificates to trust
+    instead of the public ones.
 
     A client can be created before a fork: connections belong to the process that opened them, and a child
     opens its own. With gevent, call `monkey.patch_all()` before this module is imported; greenlets can then
-    share a client as threads can. A pickled client, such as multiprocessing sends to a spawned process,
-    contains the secret key and no connection.
+    share a client as threads can. A client can be pickled, as multiprocessing does for a spawned process. The
+    pickle contains the secret key, but no connection.
 
     The client checks that a response belongs to its call: by the verification id, by the claims of a redeemed
     proof, and by the request id if the response has one. A response to another call is an `OutcomeUnknown`.
@@ -84,7 +84,7 @@ class OtpClient:
             phone: The phone number, in E.164 or in any format that is usual in the default region.
             purpose: Can be omitted if the client has only one.
             locale: The language of the SMS, such as `zh-CN`.
-            client_ip: The end user's IP address, which the limits per IP need.
+            client_ip: The end user's IP address. Without it, the limits per IP do not apply.
             risk_solution: The solution of a risk challenge.
             known_phone: Whether you have an account with this phone.
             known_device: Whether you recognize the device or session of this person, so that strangers cannot
@@ -95,7 +95,7 @@ class OtpClient:
 
         Raises:
             InvalidPhone, DestinationBlocked: The service does not send to this phone.
-            ChallengeRequired: A risk challenge must be solved first, and its *risk_solution* sent along.
+            ChallengeRequired: A risk challenge must be solved. Repeat the call with its *risk_solution*.
             LimitError: It is too early, or a limit or budget is exhausted.
             ProviderError: Nothing was sent.
         """
@@ -174,7 +174,7 @@ class OtpClient:
         allow_test: bool | None = None,
         idempotency_key: str | None = None,
     ) -> Redeemed:
-        """Redeem *proof*, which is possible once, and return its claims.
+        """Redeem *proof*, which is possible only once, and return its claims.
 
         With *allow_test*, proofs of configured test phones are accepted too.
 

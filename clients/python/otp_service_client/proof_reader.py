@@ -29,8 +29,8 @@ _LEEWAY = 5
 """Seconds by which the reader's clock may be behind the service's."""
 
 _FORMAT = re.compile(r"\.?[\w-]+\.[\w-]+\.[\w-]{42}[AEIMQUYcgkosw048]", re.ASCII)
-"""Payload, time and signature, in the one spelling that the service writes. The decoder alone would ignore
-padding, characters that are not base64, and the spare bits of the last character."""
+"""Payload, time and signature, exactly as the service writes them. The decoder alone would also accept
+padding, characters that are not base64, and any value in the unused bits of the last character."""
 
 _TEST = "test"
 """The method in `amr` of a configured test phone."""
@@ -77,20 +77,20 @@ def read_proof(
     """Return the claims of *proof* if it is valid for *client* and *purpose* and has not been used before.
 
     *keys* are the client's `proof_keys` as in its configuration, newest first. *seen* is called last, as
-    `seen(jti, ttl)`. In one atomic step it must store *jti* for *ttl* seconds and say whether it was stored
-    already, across all processes that check proofs: `not redis.set(jti, 1, nx=True, ex=ttl)`. Any value
-    except False counts as seen. *now*, in Unix seconds, replaces the clock in tests. With *allow_test*,
-    proofs of configured test phones are valid too.
+    `seen(jti, ttl)`. In one atomic step, it must store *jti* for *ttl* seconds and return whether it was
+    already stored. All processes that check proofs must share this store. An example for Redis is
+    `not redis.set(jti, 1, nx=True, ex=ttl)`. Any value except False counts as seen. *now*, in Unix seconds,
+    replaces the clock in tests. With *allow_test*, proofs of configured test phones are valid too.
 
     Raises:
         InvalidProof: The proof is not signed with *keys* for this issuer, client and purpose, or belongs to a
             test phone.
         ProofExpired: The proof has expired.
-        ProofRedeemed: *seen* returned that the proof was used before.
+        ProofRedeemed: The proof was used before, according to *seen*.
         ValueError: *keys* is empty, or contains a key that is too short.
     """
     if not keys or any(len(key.encode()) < MIN_KEY_BYTES for key in keys):
-        raise ValueError(f"keys must hold at least one key, each of at least {MIN_KEY_BYTES} bytes")
+        raise ValueError(f"keys must contain at least one key, each of at least {MIN_KEY_BYTES} bytes")
     at = time.time() if now is None else now
     claims = _signed_claims(proof, keys)
     if claims is None or (claims.issuer, claims.client, claims.purpose) != (issuer, client, purpose):
@@ -107,7 +107,7 @@ def read_proof(
 
 
 def _signed_claims(proof: str, keys: Sequence[str]) -> Proof | None:
-    """Return the claims if one of *keys* has signed them."""
+    """Return the claims if they are signed with one of *keys*, else None."""
     if not _FORMAT.fullmatch(proof):
         return None
     serializer = URLSafeTimedSerializer(

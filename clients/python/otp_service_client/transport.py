@@ -57,7 +57,7 @@ class Transport:
         self._connections.drop()
 
     def run(self, call: Call[T]) -> T:
-        """Make *call*, and once more if that is safe.
+        """Make *call*, and retry it once if that is safe.
 
         Raises:
             ServiceUnreachable: Nothing was sent.

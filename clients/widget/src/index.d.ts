@@ -104,7 +104,7 @@ export interface OtpVerifyEventMap {
   "otp-canceled": CustomEvent<Record<string, never>>;
 }
 
-/** Define <otp-verify>. The promise resolves when it is defined; on a server, immediately. */
+/** Define <otp-verify>. The promise resolves when it is defined. On a server, it resolves immediately. */
 export function defineOtpVerify(): Promise<void>;
 
 /** The props that the components for React and Vue share. */
