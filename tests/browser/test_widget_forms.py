@@ -412,7 +412,7 @@ def test_submitted_proof_is_removed_when_the_page_returns(page: Page, shop: Shop
     assert form_value(page)  # reads the form as a submission does
     page.evaluate(RETURN)
 
-    expect(widget.hint).to_have_text("That took too long. Please verify once more.")
+    expect(widget.hint).to_have_text("That took too long. Please verify again.")
     assert form_value(page) is None
     assert widget.host.evaluate("element => element.matches(':invalid')") is True
 
@@ -425,7 +425,7 @@ def test_expired_proof_makes_the_element_invalid(page: Page, shop: Shop, require
     verify(shop, widget, phone)
     valid = widget.host.evaluate("element => element.matches(':valid')")
     page.clock.fast_forward(181_000)
-    expect(widget.hint).to_have_text("That took too long. Please verify once more.")
+    expect(widget.hint).to_have_text("That took too long. Please verify again.")
 
     assert valid is True
     assert widget.host.evaluate("element => element.matches(':invalid')") is True

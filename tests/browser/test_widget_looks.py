@@ -249,7 +249,7 @@ def test_problems_and_countdown_are_announced_to_screen_readers(page: Page, shop
 
     said = page.evaluate("said")
     assert said.count("Wrong code. Attempts left: 4.") == 1
-    assert said.count("You can ask for another SMS now.") == 1
+    assert said.count("You can request another SMS now.") == 1
     assert len(said) <= 4
     expect(widget.code).to_have_attribute("aria-describedby", "code-hint")
 

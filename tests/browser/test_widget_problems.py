@@ -85,7 +85,7 @@ def test_expired_code_is_not_submitted(page: Page, shop: Shop) -> None:
     [
         ("verification_expired", 410, "The code has expired. Ask for a new one."),
         ("verification_canceled", 410, "This code was canceled. Ask for a new one."),
-        ("already_verified", 409, "This code was used already. Ask for a new one."),
+        ("already_verified", 409, "This code has already been used. Ask for a new one."),
         ("attempts_exhausted", 429, "Too many wrong codes. Ask for a new one."),
         ("verification_not_found", 404, "This code is no longer valid. Ask for a new one."),
     ],
@@ -132,7 +132,7 @@ def test_second_sms_waits_for_the_cooldown(page: Page, shop: Shop) -> None:
     expect(resend).to_have_attribute("aria-disabled", "true")
     page.clock.fast_forward(51_000)
     expect(resend).to_have_attribute("aria-disabled", "false")
-    expect(widget.host.locator("[role=status]")).to_have_text("You can ask for another SMS now.")
+    expect(widget.host.locator("[role=status]")).to_have_text("You can request another SMS now.")
     resend.click()
     expect(widget.hint).to_have_text("An SMS was sent a moment ago. Please wait.")
     expect(resend).to_have_attribute("aria-disabled", "true")
@@ -180,7 +180,7 @@ def test_button_shows_the_countdown(page: Page, shop: Shop) -> None:
 
 
 UNREACHABLE = {
-    "rejected": ("138 0000 1001", "This phone number takes no SMS from us."),
+    "rejected": ("138 0000 1001", "This phone number cannot receive our SMS."),
     "flow control": ("138 0000 2001", "Too many SMS to this number. Please wait."),
     "landline": ("010 6552 9988", "We cannot send to this phone number."),
     "abroad": ("+44 7400 123456", "We cannot send to this phone number."),
@@ -391,7 +391,7 @@ def test_unsolved_risk_challenge_shows_a_message(page: Page, suspicious_shop: Sh
     widget.phone.fill(new_phone()[3:])
     widget.part("send").click()
 
-    expect(widget.hint).to_have_text("The check of your browser failed. Please try again.")
+    expect(widget.hint).to_have_text("The browser check failed. Please try again.")
 
 
 def test_reached_limit_shows_its_time(page: Page, suspicious_shop: Shop) -> None:

@@ -308,7 +308,7 @@ def test_expired_proof_is_removed_from_the_form(page: Page, shop: Shop) -> None:
     assert widget.proof()
     page.clock.fast_forward(181_000)
 
-    expect(widget.hint).to_have_text("That took too long. Please verify once more.")
+    expect(widget.hint).to_have_text("That took too long. Please verify again.")
     assert widget.proof() == ""
 
 

@@ -1,10 +1,10 @@
-// <otp-verify>: takes a phone number, has a code sent to it, takes the code, and puts the proof into the form.
+// <otp-verify>: asks for a phone number, sends a code to it, asks for the code, and puts the proof into the form.
 // One file without dependencies. It talks only to the service that it was loaded from. In a bundle that a site serves, the
-// attributes `service` and `countries` replace what the service writes.
+// attributes `service` and `countries` replace what the service writes into this file.
 // It runs in Chrome 80, Safari 15 and later: it uses no newer syntax (private methods, lookbehind, ??=), and has a
 // fallback for each newer function.
 
-const MODULE = import.meta.url; // undefined in a bundle that is no module
+const MODULE = import.meta.url; // undefined in a bundle that is not a module
 
 // The countries that the service sends to: country, calling code ("?": a national number may begin with the same
 // digits), trunk prefixes, group sizes of a number, and its possible lengths if they differ from the sum of the groups
@@ -28,33 +28,33 @@ const ENGLISH = {
   attempts: "Attempts left: {attempts}.",
   verify: "Verify",
   resend: "Send again",
-  ready: "You can ask for another SMS now.",
+  ready: "You can request another SMS now.",
   change: "Change number",
   cancel: "Cancel",
   restart: "Verify another number",
   checking: "Checking your browser. This takes a moment…",
   done: "{phone} is verified.",
   required: "Please verify your phone number.",
-  lapsed: "That took too long. Please verify once more.",
+  lapsed: "That took too long. Please verify again.",
   offline: "The service cannot be reached. Check your connection and try again.",
   invalid_phone: "This is not a valid phone number.",
   destination_blocked: "We cannot send to this phone number.",
-  destination_rejected: "This phone number takes no SMS from us.",
-  challenge_required: "The check of your browser failed. Please try again.",
+  destination_rejected: "This phone number cannot receive our SMS.",
+  challenge_required: "The browser check failed. Please try again.",
   cooldown_active: "An SMS was sent a moment ago. Please wait.",
   limit_reached: "Too many requests. Please wait.",
   provider_rate_limited: "Too many SMS to this number. Please wait.",
   provider_unavailable: "The SMS could not be sent. Please try again.",
   provider_misconfigured: "SMS cannot be sent at the moment.",
   store_unavailable: "The service is not available. Please try again.",
-  idempotency_in_progress: "This takes longer than usual. Please try again.",
+  idempotency_in_progress: "This is taking longer than usual. Please try again.",
   invalid_code: "This cannot be the code. Please check it.",
   wrong_code: "Wrong code. Attempts left: {attempts}.",
   attempts_exhausted: "Too many wrong codes. Ask for a new one.",
   verification_expired: "The code has expired. Ask for a new one.",
   verification_canceled: "This code was canceled. Ask for a new one.",
   verification_not_found: "This code is no longer valid. Ask for a new one.",
-  already_verified: "This code was used already. Ask for a new one.",
+  already_verified: "This code has already been used. Ask for a new one.",
   internal_error: "Something went wrong. Please try again later.",
 };
 
@@ -308,7 +308,7 @@ function codesInMessage(text, length, symbol) {
   return [...new Set((named.length ? named : found).map(({ code }) => code.replace(/[ -]/g, "")))];
 }
 
-/** Return the country and the national digits of a number, or as `whole` the number of a country that is none of *countries*. */
+/** Return the country and the national digits of a number, or the number as `whole` if its country is not in *countries*. */
 function readPhone(text, chosen, countries) {
   const typed = fold(text);
   let digits = typed.replace(/\D/g, "");
@@ -326,7 +326,7 @@ function withoutCallingCode(digits, { code, lengths, repeatsCode }) {
   return isPossible(rest) && !(isPossible(digits) && repeatsCode) ? rest : digits;
 }
 
-/** Return *number*, which begins with a calling code, without what many write between the two: two spellings are one. */
+/** Remove the trunk prefix that many users write after the calling code of *number*, so that both spellings become equal. */
 function withoutTrunk(number, countries) {
   return countries.reduce((text, { code, trunk }) => text.replace(new RegExp(`^\\+${code}(${trunk})`), `+${code}`), number);
 }
@@ -352,7 +352,7 @@ function clock(seconds) {
 
 // ── the form field ──
 
-/** A form field by the browser's form-associated elements. */
+/** A form field implemented as a form-associated element. */
 class NativeField {
   constructor(host) {
     this.host = host;
@@ -378,7 +378,7 @@ class NativeField {
   }
 }
 
-/** A form field by a hidden input, for browsers without form-associated elements. */
+/** A form field implemented as a hidden input, for browsers without form-associated elements. */
 class HiddenField {
   message = "";
 
@@ -411,10 +411,10 @@ class HiddenField {
 /** Storage keys of the elements in the page. Elements with equal keys are numbered in their order. */
 const PLACES = new Set();
 
-/** All that an element does; the page sees the element only. */
+/** The implementation of an element, which the page cannot access. */
 class Dialog {
   parts; // the elements, by name
-  countries; // the countries that may be chosen, the first one at the beginning
+  countries; // the countries to choose from; the first one is selected at the beginning
   step = "phone";
   kept = {}; // the state that survives a reload: number, id, times; never the code or the proof
   place; // the storage key of that state
@@ -472,7 +472,7 @@ class Dialog {
     ]),
   ];
 
-  /** The page comes back from the cache: a submitted proof is used, and the code may be, too. */
+  /** The page comes back from the cache: a submitted proof has been used, and perhaps the code too. */
   shown(event) {
     if (!event.persisted) return;
     this.tick();
@@ -487,7 +487,7 @@ class Dialog {
     else this.isHandedOver = true;
   }
 
-  /** Block a form without a required proof in browsers that do not. */
+  /** In browsers that do not do it themselves, block a form that lacks a required proof. */
   guard(event) {
     const isUnchecked = event.target.noValidate || (event.submitter && event.submitter.formNoValidate);
     if (!this.field.message || isUnchecked || this.isDisabled()) return;
@@ -753,7 +753,7 @@ class Dialog {
 
   // ── calls to the service ──
 
-  /** Run one action at a time, and once however often its button is pressed. */
+  /** Run one action at a time, and only once however often its button is pressed. */
   async run(button, work) {
     if (this.busy || this.left(button) > 0 || this.isDisabled()) return;
     this.busy = button;
@@ -918,7 +918,7 @@ class Dialog {
   }
 
   async synchronize() {
-    if (this.isDisabled()) return; // it synchronizes when it is enabled
+    if (this.isDisabled()) return; // the element synchronizes when it is enabled
     const { phone, id } = this.kept;
     try {
       const answer = await this.post("status", { phone, verification_id: id });
@@ -1060,7 +1060,7 @@ class Dialog {
     return value && !NOTHING.test(value) ? value : null;
   }
 
-  /** Return the countries that the page names, else those that the service does. */
+  /** Return the countries that the page lists, else those that the service lists. */
   offeredCountries() {
     try {
       return readCountries(this.attribute("countries") || SENDS_TO);
@@ -1070,7 +1070,7 @@ class Dialog {
     }
   }
 
-  /** Return the number that the page has set, if it is one at all. */
+  /** Return the number that the page has set, if it is a phone number at all. */
   fixedPhone() {
     const phone = this.attribute("phone");
     return phone !== null && /\d/.test(fold(phone)) ? phone : null;
