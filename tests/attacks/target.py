@@ -1,6 +1,7 @@
-"""The target: two worker processes with their own Redis, the sandbox, and a clock that all of them share.
+"""The target of the attacks: two worker processes with their own Redis, the sandbox, and a shared clock.
 
-Tests read the effects past the service: SMS in the sandbox's inbox, phone states and verifications in Redis.
+Tests check the effects outside of the service: SMS in the sandbox's inbox, phone states and verifications in
+Redis.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from otp_service.sandbox.config import SandboxConfig
 from otp_service.sandbox.server import start_sandbox
 from otp_service.settings import load
 
-__all__ = ["Answer", "Target", "at_once", "in_turns", "new_phone", "running_target", "wrong_codes"]
+__all__ = ["Answer", "Target", "at_once", "in_parallel", "new_phone", "running_target", "wrong_codes"]
 
 ORIGIN = "https://shop.example"
 PUBLISHABLE_KEY = f"pk_{secrets.token_urlsafe(32)}"
@@ -50,7 +51,7 @@ PURPOSES = ("login", "signup")
 
 @dataclass(frozen=True, slots=True)
 class PhoneState:
-    """The stored state of one phone, decoded from its bytes (see `store/lua/phone_state.lua`)."""
+    """The state of one phone in Redis (see `store/lua/phone_state.lua`)."""
 
     consecutive_failures: int = 0
     sends: int = 0
@@ -73,7 +74,7 @@ class Target:
 
     deployment: Deployment
     keyring: Keyring
-    ahead: Path
+    clock_offset: Path
     history: History
     clients: dict[str, Recorder] = field(default_factory=dict)
 
@@ -86,12 +87,12 @@ class Target:
         return self.deployment.redis
 
     def now(self) -> float:
-        return time.time() + int(self.ahead.read_text()) / 1000
+        return time.time() + int(self.clock_offset.read_text()) / 1000
 
     def pass_time(self, seconds: float) -> None:
-        moved = self.ahead.with_suffix(".new")
-        moved.write_text(str(int(self.ahead.read_text()) + int(seconds * 1000)))
-        moved.replace(self.ahead)  # atomically, because other processes read it
+        new_offset = self.clock_offset.with_suffix(".new")
+        new_offset.write_text(str(int(self.clock_offset.read_text()) + int(seconds * 1000)))
+        new_offset.replace(self.clock_offset)  # atomically, because other processes read it
 
     def sms(self, phone: str = "") -> list[Sms]:
         """Return the SMS to *phone*, or all SMS, the oldest first."""
@@ -132,9 +133,9 @@ def wrong_codes(right: str, count: int) -> list[str]:
     return [code for code in codes if code != right][:count]
 
 
-def in_turns(calls: Sequence[Callable[[], Answer]], hands: int = 16) -> list[Answer]:
-    """Make all *calls*, *hands* of them at a time."""
-    with ThreadPoolExecutor(hands) as pool:
+def in_parallel(calls: Sequence[Callable[[], Answer]], threads: int = 16) -> list[Answer]:
+    """Make all *calls*, with *threads* of them at a time."""
+    with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(lambda call: call(), calls))
 
 
@@ -154,9 +155,9 @@ def running_target(
     keys = {client: f"sk_{secrets.token_urlsafe(32)}" for client in CLIENTS[1:]}
     with tempfile.TemporaryDirectory(prefix="otp-attack-") as name:
         directory = Path(name)
-        ahead = directory / "ahead"
-        ahead.write_text("0")
-        clock = lambda: datetime.now(UTC) + timedelta(milliseconds=int(ahead.read_text()))  # noqa: E731
+        clock_offset = directory / "ahead"
+        clock_offset.write_text("0")
+        clock = lambda: datetime.now(UTC) + timedelta(milliseconds=int(clock_offset.read_text()))  # noqa: E731
         account = replace(SandboxConfig.default({ACCESS_KEY_ID: ACCESS_KEY_SECRET}), inbox_size=20_000)
         with (
             running(redis_binary(), *redis_options) as server,
@@ -169,11 +170,11 @@ def running_target(
                 change=lambda text: change(with_clients(text, keys)),
                 sandbox_url=provider_url or sandbox.url,
             )
-            with clock_of_children(ahead if movable else None):
+            with clock_of_children(clock_offset if movable else None):
                 deployment = stack.enter_context(service)
             deployment.sandbox = sandbox
             keyring = load(directory / "config.toml", {}).keyring()
-            target = Target(deployment, keyring, ahead, History(hash_of=keyring.verification_hash))
+            target = Target(deployment, keyring, clock_offset, History(hash_of=keyring.verification_hash))
             keys["shop"] = deployment.secrets.secret_key
             target.clients = {
                 client: Recorder(caller(deployment.url, key), target.history, client, target.now)
@@ -187,23 +188,25 @@ def running_target(
 
 
 @contextmanager
-def clock_of_children(ahead: Path | None) -> Iterator[None]:
-    """Shift the clock of all processes that are started in this block by the offset in the file *ahead*."""
+def clock_of_children(clock_offset: Path | None) -> Iterator[None]:
+    """Shift the clock of all processes started in this block by the offset in a file (milliseconds)."""
     with pytest.MonkeyPatch.context() as patch:
-        if ahead:
-            patch.setenv("OTP_TEST_AHEAD", str(ahead))
+        if clock_offset:
+            patch.setenv("OTP_TEST_AHEAD", str(clock_offset))
             patch.setenv("PYTHONPATH", os.pathsep.join([str(MOVED), *sys.path]))
         yield
 
 
 def caller(url: str, key: str) -> Callable[..., Answer]:
-    """Return a caller that posts to *url* with *key*."""
+    """Return a function that posts a body to a path of *url* with *key*."""
 
-    def posted(path: str, body: object, **headers: str) -> Answer:
-        given = {"Authorization": f"Bearer {key}"} | {n.replace("_", "-"): v for n, v in headers.items()}
-        return post(f"{url}{path}", body, **given)
+    def post_with_key(path: str, body: object, **headers: str) -> Answer:
+        all_headers = {"Authorization": f"Bearer {key}"} | {
+            n.replace("_", "-"): v for n, v in headers.items()
+        }
+        return post(f"{url}{path}", body, **all_headers)
 
-    return posted
+    return post_with_key
 
 
 def with_clients(text: str, keys: dict[str, str]) -> str:
@@ -223,11 +226,11 @@ def with_browser(text: str) -> str:
 
 
 def browser(target: Target) -> Recorder:
-    """Return a caller that acts like a script in a page; each call names the page's origin."""
+    """Return a Recorder with shop's publishable key. Each call must pass the origin of the page."""
     return Recorder(caller(target.deployment.url, PUBLISHABLE_KEY), target.history, "shop", target.now)
 
 
-def everything_in(client: redis.Redis) -> dict[bytes, bytes]:
-    """Return every Redis key with its value."""
-    found: dict[bytes, bytes] = {key: client.get(key) or b"" for key in client.scan_iter()}
-    return found
+def all_values(client: redis.Redis) -> dict[bytes, bytes]:
+    """Return all Redis keys with their values."""
+    values: dict[bytes, bytes] = {key: client.get(key) or b"" for key in client.scan_iter()}
+    return values

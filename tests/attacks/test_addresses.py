@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from attacks.target import ORIGIN, Target, browser, in_turns, new_phone, running_target, with_browser
+from attacks.target import ORIGIN, Target, browser, in_parallel, new_phone, running_target, with_browser
 
 CLIENT_IP = "203.0.113.{0}"
 LOG_HEADS, LOG_ENTRY = {1: 77, 2: 1}, 12
@@ -50,7 +50,7 @@ def test_a08_forged_headers_change_no_count(target: Target) -> None:
     before = logs_of(target)
     address = CLIENT_IP.format(secrets.randbelow(250))
 
-    answers = in_turns(
+    answers = in_parallel(
         [
             lambda number=number: target.shop.call(
                 "/otp/request",
@@ -150,12 +150,12 @@ def test_a09_network_that_verifies_nothing_is_blocked(target: Target) -> None:
     addresses = (f"2001:db8:ffff:1::{number:x}" for number in itertools.count(1))
     phones = [new_phone() for _ in range(230)]
 
-    answers = in_turns(
+    answers = in_parallel(
         [
             lambda phone=phone, address=address: target.shop.request(phone, client_ip=address)
             for phone, address in zip(phones, addresses, strict=False)
         ],
-        hands=8,
+        threads=8,
     )
 
     outcomes = Counter(answer.body.get("code", "sent") for answer in answers)

@@ -19,7 +19,7 @@ from attacks.target import (
     PhoneState,
     Target,
     at_once,
-    in_turns,
+    in_parallel,
     new_phone,
     wrong_codes,
 )
@@ -291,7 +291,7 @@ def test_a06_a_thousand_addresses_share_five_attempts(target: Target) -> None:
     guesses = wrong_codes(target.code(phone), 1000)
     addresses = [f"198.51.{number // 250}.{number % 250 + 1}" for number in range(1000)]
 
-    answers = in_turns(
+    answers = in_parallel(
         [
             lambda code=code, address=address: target.shop.verify(
                 phone, verification_id, code, client_ip=address

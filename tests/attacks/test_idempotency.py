@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from attacks.target import CLIENTS, PhoneState, Target, at_once, in_turns, new_phone, wrong_codes
+from attacks.target import CLIENTS, PhoneState, Target, at_once, in_parallel, new_phone, wrong_codes
 from support.call_history import claims
 
 KEY = "order-4711"
@@ -87,7 +87,7 @@ def test_a34_key_gives_no_second_guess(target: Target) -> None:
     verification_id = target.open(phone)
     guesses = wrong_codes(target.code(phone), 8)
 
-    answers = in_turns(
+    answers = in_parallel(
         [
             lambda guess=guess, key=key: target.shop.call(
                 "/otp/verify",
@@ -97,7 +97,7 @@ def test_a34_key_gives_no_second_guess(target: Target) -> None:
             for guess in guesses
             for key in ("same", f"own-{guess}")
         ],
-        hands=4,
+        threads=4,
     )
 
     assert Counter(answer.body["code"] for answer in answers)["wrong_code"] == 5

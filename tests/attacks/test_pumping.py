@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from attacks.target import Target, in_turns, new_phone, running_target
+from attacks.target import Target, in_parallel, new_phone, running_target
 from support.proof_of_work import solve
 
 BUDGET = 40
@@ -35,7 +35,7 @@ def events(target: Target, name: str) -> list[dict[str, Any]]:
 
 def pump(target: Target, numbers: Iterator[str], count: int) -> Counter[str]:
     """Request SMS to *count* of *numbers* from fifty IP addresses; verify none."""
-    answers = in_turns(
+    answers = in_parallel(
         [
             lambda phone=phone, place=place: target.shop.request(
                 phone, client_ip=f"198.18.0.{place % 50 + 1}"
@@ -153,7 +153,7 @@ def test_a14_exhausted_budget_still_serves_known_phones(poor_target: Target) -> 
         assert target.shop.verify(phone, verification_id, target.code(phone)).status == 200
     target.pass_time(3600)
 
-    burned = in_turns([lambda: target.shop.request(new_phone()) for _ in range(60)])
+    burned = in_parallel([lambda: target.shop.request(new_phone()) for _ in range(60)])
     served = [target.shop.request(phone) for phone in known]
 
     spent = Counter(answer.body.get("limit", "sent") for answer in burned)

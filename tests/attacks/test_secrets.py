@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from attacks.target import Answer, Target, everything_in, new_phone, running_target, wrong_codes
+from attacks.target import Answer, Target, all_values, new_phone, running_target, wrong_codes
 from support.call_history import codes_in, numbers_in
 
 import otp_service
@@ -261,7 +261,7 @@ def test_a20_store_does_not_reveal_a_code() -> None:
                 target.shop.verify(phone, verification_ids[phone], wrong_codes(codes[phone], 1)[0])
             for phone in phones[:3]:
                 target.shop.verify(phone, verification_ids[phone], codes[phone])
-            values = b"\n".join(itertools.chain(*everything_in(client).items()))
+            values = b"\n".join(itertools.chain(*all_values(client).items()))
             client.save()
         files = [path for path in target.redis.directory.rglob("*") if path.is_file()]
         places = {"values": values, "wire": "\n".join(commands).encode("latin-1", "replace")}

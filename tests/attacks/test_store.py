@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from attacks.target import Answer, Target, everything_in, in_turns, new_phone, running_target, wrong_codes
+from attacks.target import Answer, Target, all_values, in_parallel, new_phone, running_target, wrong_codes
 
 import otp_service
 from otp_service.store.acl import server_rules
@@ -45,7 +45,7 @@ def test_a26_full_memory_loses_no_counter(target_with_own_redis: Target) -> None
     for guess in wrong_codes(right, 3):
         target.shop.verify(victim, verification_id, guess)
     with target.redis.client() as client:
-        before = everything_in(client)
+        before = all_values(client)
 
         with full(target, room=96 * KIB):
             statuses, flood = list[int](), list[str]()
@@ -53,11 +53,11 @@ def test_a26_full_memory_loses_no_counter(target_with_own_redis: Target) -> None
             while statuses[-32:].count(503) < 32:
                 phones = [new_phone() for _ in range(32)]
                 flood += phones
-                answers = in_turns([lambda phone=phone: target.shop.request(phone) for phone in phones], 8)
+                answers = in_parallel([lambda phone=phone: target.shop.request(phone) for phone in phones], 8)
                 statuses += [answer.status for answer in answers]
                 assert len(statuses) < 5000, "the memory does not fill"
             refused = target.shop.verify(victim, verification_id, right)
-            held = everything_in(client)
+            held = all_values(client)
             evicted = client.info("stats")["evicted_keys"]
 
     assert set(statuses) <= {201, 202, 503}
@@ -75,7 +75,7 @@ def test_a27_each_number_uses_little_memory(target_with_own_redis: Target) -> No
     target, count = target_with_own_redis, 200
     with target.redis.client() as client:
         before = set(client.scan_iter())
-        in_turns([lambda: target.shop.request(new_phone()) for _ in range(count)], 8)
+        in_parallel([lambda: target.shop.request(new_phone()) for _ in range(count)], 8)
         fresh = set(client.scan_iter()) - before
         used = sum(client.memory_usage(key) for key in fresh)
         # One key per client, for a missing client IP, stays a week.
@@ -153,7 +153,7 @@ def test_a28_calls_leave_no_scripts_and_no_unknown_keys_behind(target_with_own_r
     target = target_with_own_redis
     ours = [path for path in LUA if path.read_text().startswith("#!lua")]
     with target.redis.client() as client:
-        in_turns([lambda: walk(target)] * 60, 8)
+        in_parallel([lambda: walk(target)] * 60, 8)
 
         assert 0 < client.info("memory")["number_of_cached_scripts"] <= len(ours)
         assert [key for key in client.scan_iter() if not KEY.fullmatch(key)] == []

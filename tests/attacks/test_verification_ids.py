@@ -14,7 +14,7 @@ from attacks.target import (
     Answer,
     Target,
     browser,
-    in_turns,
+    in_parallel,
     new_phone,
     running_target,
     with_browser,
@@ -82,9 +82,9 @@ def use_up_misses(target: Target, address: str) -> list[Answer]:
     def miss() -> Answer:
         return status(new_phone(), secrets.token_urlsafe(16))
 
-    answers = in_turns([miss] * (10 * MISSES), hands=8)
+    answers = in_parallel([miss] * (10 * MISSES), threads=8)
     # Workers share their counts twice a second; until then the one that got fewer calls answers more.
-    assert eventually(lambda: all(answer.status == 429 for answer in in_turns([miss] * 16, hands=8)))
+    assert eventually(lambda: all(answer.status == 429 for answer in in_parallel([miss] * 16, threads=8)))
     return answers
 
 

@@ -36,8 +36,8 @@ SHOWN_SIGN_NAME, SANDBOX_SIGN_NAME = "云通信", "云通信测试"
 
 
 @dataclass
-class Stage:
-    """A store, a provider and a configuration for a command of the docs."""
+class CommandSetup:
+    """The configuration, Redis and sandbox for a command of the docs."""
 
     config: Path
     settings: Settings
@@ -53,7 +53,7 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
+def setup(tmp_path: Path) -> Iterator[CommandSetup]:
     account = SandboxConfig.default({"LTAIexample": "testSecret"})
     account = replace(account, sign_names=(*account.sign_names, SHOWN_SIGN_NAME))
     with (
@@ -69,44 +69,44 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
         settings = load(config, {})
         phone = make_phone(client)
         phone.phone_key = PhoneKey(settings.keyring().phone_hash(NUMBER), phone.phone_key.limits)
-        yield Stage(config, settings, client, phone)
+        yield CommandSetup(config, settings, client, phone)
 
 
 # ── prepared states ──
 
 
-def nothing(_: Stage) -> None:
+def nothing(_: CommandSetup) -> None:
     """Change nothing."""
 
 
-def known_and_sent_to(stage: Stage) -> None:
+def known_and_sent_to(setup: CommandSetup) -> None:
     """Verify the phone once, and send it an SMS just now."""
-    stage.phone.pass_time(-3600)
-    stage.phone.submit(stage.phone.open(), RIGHT)
-    stage.phone.runner.offset_ms = 0
-    stage.phone.pass_time(-17)
-    stage.phone.open()
+    setup.phone.pass_time(-3600)
+    setup.phone.submit(setup.phone.open(), RIGHT)
+    setup.phone.runner.offset_ms = 0
+    setup.phone.pass_time(-17)
+    setup.phone.open()
 
 
-def locked(stage: Stage) -> None:
-    fail(stage.phone, 100)
+def locked(setup: CommandSetup) -> None:
+    fail(setup.phone, 100)
 
 
-def many_unverified(stage: Stage) -> None:
-    run_precheck(stage.phone, stage.settings, ADDRESS, 21)
+def many_unverified(setup: CommandSetup) -> None:
+    run_precheck(setup.phone, setup.settings, ADDRESS, 21)
 
 
-def sign_name_in_review(stage: Stage) -> None:
-    stage.config.write_text(stage.config.read_text().replace(SANDBOX_SIGN_NAME, IN_REVIEW))
+def sign_name_in_review(setup: CommandSetup) -> None:
+    setup.config.write_text(setup.config.read_text().replace(SANDBOX_SIGN_NAME, IN_REVIEW))
 
 
-def many_wrong_codes(stage: Stage) -> None:
-    stage.client.set(keys.global_failures(day(time.time())), "712 9312", ex=3600)
+def many_wrong_codes(setup: CommandSetup) -> None:
+    setup.client.set(keys.global_failures(day(time.time())), "712 9312", ex=3600)
 
 
-def rejected_and_undelivered(stage: Stage) -> None:
+def rejected_and_undelivered(setup: CommandSetup) -> None:
     """Send an SMS that does not arrive, and one that is rejected for its number."""
-    phone = stage.phone
+    phone = setup.phone
     phone.pass_time(-3600)
     verification = phone.open()
     phone.store.apply_delivery_reports(
@@ -126,7 +126,7 @@ def rejected_and_undelivered(stage: Stage) -> None:
     )
 
 
-BEFORE: dict[str, Callable[[Stage], None]] = {
+BEFORE: dict[str, Callable[[CommandSetup], None]] = {
     "alarm": many_wrong_codes,
     "doctor": sign_name_in_review,
     "send-test": nothing,
@@ -158,11 +158,11 @@ CONSOLE = blocks_to_run("console")
 
 
 @pytest.mark.parametrize("block", [block for block in CONSOLE if kind(block) != "doctor"], ids=kind)
-def test_output_in_the_docs_matches_the_command(block: Block, stage: Stage) -> None:
-    BEFORE[kind(block)](stage)
+def test_output_in_the_docs_matches_the_command(block: Block, setup: CommandSetup) -> None:
+    BEFORE[kind(block)](setup)
     command, _, shown = block.text.partition("\n")
 
-    assert shape(stage.run(command)) == shape(shown)
+    assert shape(setup.run(command)) == shape(shown)
 
 
 OF_A_REMOTE_HOST = {
@@ -171,17 +171,17 @@ OF_A_REMOTE_HOST = {
 """Lines that a sandbox on this machine has none of, and what the sources say there."""
 
 
-def test_output_of_doctor_in_the_docs_matches_it(stage: Stage) -> None:
+def test_output_of_doctor_in_the_docs_matches_it(setup: CommandSetup) -> None:
     """Every line of the docs, in this order, except for names of host, key and sign name."""
     (block,) = (block for block in CONSOLE if kind(block) == "doctor")
-    sign_name_in_review(stage)
+    sign_name_in_review(setup)
     command, _, shown = block.text.partition("\n")
     printed = [
         line.replace("dysmsapi.aliyuncs.com", "HOST")
         .replace("#", "HOST", 1 if " dns " in line else 0)
         .replace(SHOWN_SIGN_NAME, "NAME")
         .replace(IN_REVIEW, "NAME")
-        for line in shape(stage.run(command))
+        for line in shape(setup.run(command))
     ]
     wanted = [
         line.replace("dysmsapi.aliyuncs.com", "HOST").replace(SHOWN_SIGN_NAME, "NAME")

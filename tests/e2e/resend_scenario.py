@@ -1,4 +1,4 @@
-"""A user who requests and resends a code, with the real service and store. The sandbox counts the SMS."""
+"""A service on a real Redis that sends through the sandbox, for tests of requests and resends."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class MixedClock(fakes.FakeClock):
 
 @dataclass
 class Scenario:
-    """One user who can request and resend a code."""
+    """The service, and the calls that a test makes."""
 
     service: VerificationService
     runner: OffsetClockRunner
@@ -51,8 +51,7 @@ class Scenario:
         self.runner.offset_ms += int(seconds * 1000)
 
     def resend(self, phone: str, sent: SendOutcome) -> SendOutcome:
-        vid = sent.verification_id
-        return self.service.resend(SHOP, phone, vid, client_ip="203.0.113.7")
+        return self.service.resend(SHOP, phone, sent.verification_id, client_ip="203.0.113.7")
 
     def status(self, phone: str, sent: SendOutcome) -> SendOutcome:
         return self.service.status(SHOP, phone, sent.verification_id)
@@ -60,8 +59,8 @@ class Scenario:
     def request(self, phone: str) -> SendOutcome:
         return self.service.request(SHOP, phone, purpose="login", client_ip="203.0.113.7")
 
-    def sms(self, phone: str) -> int:
-        """Count the SMS that have reached *phone*."""
+    def sms_count(self, phone: str) -> int:
+        """Return the number of SMS that have reached *phone*."""
         with urlopen(f"{self.sandbox.inbox_url}.json?phone={quote(phone)}") as answer:  # noqa: S310
             return len(json.load(answer))
 

@@ -60,28 +60,31 @@ def issue(service: Deployment, code_of: Callable[[str], str] | None = None) -> I
     return Issued(waiting, verification_id, code_of(waiting), proof)
 
 
-def verified(service: Deployment, issued: Issued) -> Answer:
+def verify(service: Deployment, issued: Issued) -> Answer:
     return service.verify(issued.phone, issued.verification_id, issued.code)
 
 
-def redeemed(service: Deployment, issued: Issued) -> Answer:
+def redeem(service: Deployment, issued: Issued) -> Answer:
     return service.post("/otp/redeem", {"proof": issued.proof, "purpose": "login"})
 
 
 def is_valid(service: Deployment, issued: Issued) -> bool:
-    return (verified(service, issued).status, redeemed(service, issued).status) == (200, 200)
+    return (verify(service, issued).status, redeem(service, issued).status) == (200, 200)
 
 
 def step(
     service: Deployment, *changes: tuple[str, str], code_of: Callable[[str], str] | None = None
 ) -> Issued:
-    """Change the configuration and reload; codes and proofs from before and after the change are valid."""
-    issued, kept = issue(service, code_of), issue(service, code_of)
+    """Change the configuration and reload. Check that codes and proofs issued before and after are valid.
+
+    Return an unused code and proof from before the change.
+    """
+    issued, unused = issue(service, code_of), issue(service, code_of)
     configure(service, *changes)
     reload(service)
     assert is_valid(service, issued)
     assert is_valid(service, issue(service, code_of))
-    return kept
+    return unused
 
 
 @pytest.fixture
@@ -96,19 +99,19 @@ def test_root_secrets(service: Deployment) -> None:
     of_the_old_root = step(service, ('active_kid = "2026a"', 'active_kid = "2026b"'))
     step(service, (f'2026a = "{service.secrets.root}"\n', ""))
 
-    assert verified(service, of_the_old_root).body["code"] == "wrong_code"
+    assert verify(service, of_the_old_root).body["code"] == "wrong_code"
 
 
 def test_pseudonym_key(service: Deployment) -> None:
     issued, spent = issue(service), issue(service)
-    assert redeemed(service, spent).status == 200
+    assert redeem(service, spent).status == 200
     assert service.request(issued.phone).body["code"] == "cooldown_active"
     configure(service, (service.secrets.pseudonym_key, secrets.token_urlsafe(32)))
     reload(service)
 
-    assert verified(service, issued).body["code"] == "verification_not_found"
-    assert redeemed(service, issued).status == 200
-    assert redeemed(service, spent).status == 200
+    assert verify(service, issued).body["code"] == "verification_not_found"
+    assert redeem(service, issued).status == 200
+    assert redeem(service, spent).status == 200
     # Our cooldown has ended; the provider has its own.
     assert service.request(issued.phone).body["code"] == "provider_rate_limited"
     assert is_valid(service, issue(service))
@@ -153,7 +156,7 @@ def test_proof_keys(service: Deployment) -> None:
     of_the_old_key = step(service, (f'"{old}", "{new}"]', f'"{new}", "{old}"]'))
     step(service, (f'"{new}", "{old}"]', f'"{new}"]'))
 
-    assert redeemed(service, of_the_old_key).body["code"] == "invalid_proof"
+    assert redeem(service, of_the_old_key).body["code"] == "invalid_proof"
 
 
 def test_aliyun_access_keys(redis_server: Server, tmp_path: Path) -> None:

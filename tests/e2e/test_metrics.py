@@ -26,7 +26,7 @@ CLIENT_IP = "203.0.113.77"
 Values = dict[str, float]
 
 
-class Watched:
+class MonitoredService:
     """A service and its metrics page."""
 
     def __init__(self, service: Deployment, port: int) -> None:
@@ -47,20 +47,20 @@ class Watched:
 
 @pytest.fixture
 def redis_server() -> Iterator[Server]:
-    """A Redis of each test's own: some tests stop it."""
+    """A new Redis for each test, because some tests stop it."""
     with redis_servers.running(redis_servers.redis_binary()) as server:
         yield server
 
 
 @pytest.fixture
-def watched(redis_server: Server, tmp_path: Path) -> Iterator[Watched]:
+def monitored(redis_server: Server, tmp_path: Path) -> Iterator[MonitoredService]:
     port = free_port()
 
     def with_metrics(text: str) -> str:
         return f"{text}\n[metrics]\nport = {port}\n"
 
     with running_service(redis_server, tmp_path, change=with_metrics) as service:
-        yield Watched(service, port)
+        yield MonitoredService(service, port)
 
 
 def workers(service: Deployment) -> list[int]:
@@ -76,13 +76,13 @@ def verify_new_phone(service: Deployment) -> None:
     assert service.request(phone, client_ip=CLIENT_IP).status == 429
 
 
-def test_calls_of_all_workers_are_counted(watched: Watched) -> None:
+def test_calls_of_all_workers_are_counted(monitored: MonitoredService) -> None:
     for _ in range(10):
-        verify_new_phone(watched.service)
-    watched.service.request("+8613800001001")
+        verify_new_phone(monitored.service)
+    monitored.service.request("+8613800001001")
 
-    assert eventually(lambda: watched.values()["otp_service_http_requests_total{ok,verify}"] == 10, 10)
-    values = watched.values()
+    assert eventually(lambda: monitored.values()["otp_service_http_requests_total{ok,verify}"] == 10, 10)
+    values = monitored.values()
     assert values["otp_service_workers{}"] == 2
     assert values["otp_service_http_requests_total{wrong_code,verify}"] == 10
     assert values["otp_service_http_requests_total{cooldown_active,request}"] == 10
@@ -97,29 +97,29 @@ def test_calls_of_all_workers_are_counted(watched: Watched) -> None:
     assert values["otp_service_redis_connections_max{}"] == 2 * (64 + 56)
 
 
-def test_versions_and_every_process_are_on_the_page(watched: Watched) -> None:
-    assert eventually(lambda: watched.values()["otp_service_workers{}"] == 2, 20)
+def test_versions_and_every_process_are_on_the_page(monitored: MonitoredService) -> None:
+    assert eventually(lambda: monitored.values()["otp_service_workers{}"] == 2, 20)
     processes = ["{main}", "{worker-1}", "{worker-2}"]
-    assert names(watched, "process_cpu_seconds_total") == processes
-    (build,) = names(watched, "otp_service_build_info")
+    assert names(monitored, "process_cpu_seconds_total") == processes
+    (build,) = names(monitored, "otp_service_build_info")
     assert build.endswith(f",{__version__}}}")
-    before = watched.values()
+    before = monitored.values()
     assert before["process_open_fds{worker-1}"] > 5
 
-    os.kill(workers(watched.service)[0], signal.SIGKILL)
+    os.kill(workers(monitored.service)[0], signal.SIGKILL)
 
     def is_replaced() -> bool:
-        now = watched.values()
+        now = monitored.values()
         starts = [f"process_start_time_seconds{one}" for one in processes]
         return [now[start] > before[start] for start in starts].count(True) == 1
 
     assert eventually(is_replaced, 20)
-    assert eventually(lambda: names(watched, "process_resident_memory_bytes") == processes, 20)
+    assert eventually(lambda: names(monitored, "process_resident_memory_bytes") == processes, 20)
 
 
-def names(watched: Watched, metric: str) -> list[str]:
+def names(monitored: MonitoredService, metric: str) -> list[str]:
     """The labels of each series of *metric*."""
-    return sorted(name.removeprefix(metric) for name in watched.values() if name.startswith(f"{metric}{{"))
+    return sorted(name.removeprefix(metric) for name in monitored.values() if name.startswith(f"{metric}{{"))
 
 
 RULES = yaml.safe_load((Path(ROOT) / "deploy" / "prometheus" / "alerts.yml").read_text())["groups"][0][
@@ -130,9 +130,9 @@ OF_REPORTS = "otp_service_queue_reads_total"
 """On the page of `otp-service consume-reports`: tests/faults/test_report_worker.py."""
 
 
-def test_every_series_used_by_an_alert_exists_before_the_first_call(watched: Watched) -> None:
-    assert eventually(lambda: watched.values()["otp_service_workers{}"] == 2, 20)
-    samples = [s for m in text_string_to_metric_families(watched.page()) for s in m.samples]
+def test_every_series_used_by_an_alert_exists_before_the_first_call(monitored: MonitoredService) -> None:
+    assert eventually(lambda: monitored.values()["otp_service_workers{}"] == 2, 20)
+    samples = [s for m in text_string_to_metric_families(monitored.page()) for s in m.samples]
     missing = set()
     for name, selector in {found for rule in RULES for found in SELECTOR.findall(rule["expr"])}:
         if name == OF_REPORTS:
@@ -152,21 +152,21 @@ def fits(value: str, operator: str, wanted: str) -> bool:
     return (re.fullmatch(wanted, value) is not None) == (operator != "!=")
 
 
-def test_calls_add_no_series_that_did_not_exist_with_value_0(watched: Watched) -> None:
+def test_calls_add_no_series_that_did_not_exist_with_value_0(monitored: MonitoredService) -> None:
     """Prometheus would miss the first increase of a series that first appears with the value 1."""
-    assert eventually(lambda: watched.values()["otp_service_workers{}"] == 2, 20)
-    before = {name for name in watched.values() if "_total{" in name}
+    assert eventually(lambda: monitored.values()["otp_service_workers{}"] == 2, 20)
+    before = {name for name in monitored.values() if "_total{" in name}
 
-    verify_new_phone(watched.service)
-    watched.service.request("nonsense")
-    watched.service.post("/otp/nowhere", {})
-    assert eventually(lambda: watched.values()["otp_service_http_requests_total{not_found,none}"] == 1, 10)
+    verify_new_phone(monitored.service)
+    monitored.service.request("nonsense")
+    monitored.service.post("/otp/nowhere", {})
+    assert eventually(lambda: monitored.values()["otp_service_http_requests_total{not_found,none}"] == 1, 10)
 
-    assert {name for name in watched.values() if "_total{" in name} == before
+    assert {name for name in monitored.values() if "_total{" in name} == before
 
 
-def gauges_show_two_workers(watched: Watched) -> bool:
-    values = watched.values()
+def gauges_show_two_workers(monitored: MonitoredService) -> bool:
+    values = monitored.values()
     return (
         values["otp_service_workers{}"] == 2
         and values["otp_service_sends_in_flight_max{}"] == 2 * 56
@@ -174,38 +174,38 @@ def gauges_show_two_workers(watched: Watched) -> bool:
     )
 
 
-def test_killed_worker_keeps_its_counts_and_loses_its_gauges(watched: Watched) -> None:
+def test_killed_worker_keeps_its_counts_and_loses_its_gauges(monitored: MonitoredService) -> None:
     for _ in range(6):
-        verify_new_phone(watched.service)
-    assert watched.values()["otp_service_http_requests_total{ok,verify}"] == 6
-    (killed, other), files = workers(watched.service), metrics_files(watched.service)
+        verify_new_phone(monitored.service)
+    assert monitored.values()["otp_service_http_requests_total{ok,verify}"] == 6
+    (killed, other), files = workers(monitored.service), metrics_files(monitored.service)
 
     os.kill(killed, signal.SIGKILL)
 
     assert eventually(
-        lambda: other in (now := workers(watched.service)) and len(now) == 2 and killed not in now, 20
+        lambda: other in (now := workers(monitored.service)) and len(now) == 2 and killed not in now, 20
     )
-    assert eventually(lambda: gauges_show_two_workers(watched), 20)
-    assert watched.values()["otp_service_http_requests_total{ok,verify}"] == 6
-    verify_new_phone(watched.service)
-    assert watched.values()["otp_service_http_requests_total{ok,verify}"] == 7
-    assert metrics_files(watched.service) == files
+    assert eventually(lambda: gauges_show_two_workers(monitored), 20)
+    assert monitored.values()["otp_service_http_requests_total{ok,verify}"] == 6
+    verify_new_phone(monitored.service)
+    assert monitored.values()["otp_service_http_requests_total{ok,verify}"] == 7
+    assert metrics_files(monitored.service) == files
 
 
-def test_counters_survive_a_reload(watched: Watched) -> None:
-    verify_new_phone(watched.service)
-    before, files = workers(watched.service), metrics_files(watched.service)
+def test_counters_survive_a_reload(monitored: MonitoredService) -> None:
+    verify_new_phone(monitored.service)
+    before, files = workers(monitored.service), metrics_files(monitored.service)
     for number in (1, 2):
-        watched.service.process.send_signal(signal.SIGHUP)
+        monitored.service.process.send_signal(signal.SIGHUP)
         assert eventually(
-            lambda number=number: watched.values()["otp_service_events_total{reloaded}"] == number, 20
+            lambda number=number: monitored.values()["otp_service_events_total{reloaded}"] == number, 20
         )
-        assert eventually(lambda: gauges_show_two_workers(watched), 20)
-    verify_new_phone(watched.service)
+        assert eventually(lambda: gauges_show_two_workers(monitored), 20)
+    verify_new_phone(monitored.service)
 
-    assert watched.values()["otp_service_http_requests_total{ok,verify}"] == 2
-    assert not set(before) & set(workers(watched.service))
-    assert metrics_files(watched.service) == files
+    assert monitored.values()["otp_service_http_requests_total{ok,verify}"] == 2
+    assert not set(before) & set(workers(monitored.service))
+    assert metrics_files(monitored.service) == files
 
 
 def metrics_files(service: Deployment) -> set[Path]:
@@ -218,51 +218,51 @@ def metrics_files(service: Deployment) -> set[Path]:
     return {folder, *folder.iterdir()}
 
 
-def test_metric_files_are_private_and_deleted_at_the_end(watched: Watched) -> None:
-    watched.service.request(new_phone())
-    files = metrics_files(watched.service)
+def test_metric_files_are_private_and_deleted_at_the_end(monitored: MonitoredService) -> None:
+    monitored.service.request(new_phone())
+    files = metrics_files(monitored.service)
     folder = min(files)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
-    watched.service.process.send_signal(signal.SIGTERM)
-    watched.service.process.wait(20)
+    monitored.service.process.send_signal(signal.SIGTERM)
+    monitored.service.process.wait(20)
 
     assert not folder.exists()
 
 
-def test_failed_reload_is_counted(watched: Watched) -> None:
-    config = watched.service.log.parent / "config.toml"
+def test_failed_reload_is_counted(monitored: MonitoredService) -> None:
+    config = monitored.service.log.parent / "config.toml"
     config.write_text(config.read_text().replace("sms_per_day = 100000", ""))
-    watched.service.process.send_signal(signal.SIGHUP)
+    monitored.service.process.send_signal(signal.SIGHUP)
 
-    assert eventually(lambda: watched.values()["otp_service_events_total{reload_failed}"] == 1, 20)
+    assert eventually(lambda: monitored.values()["otp_service_events_total{reload_failed}"] == 1, 20)
 
 
-def test_redis_errors_are_counted(watched: Watched) -> None:
-    watched.service.redis.process.kill()
-    watched.service.redis.process.wait()
-    assert watched.service.request(new_phone()).status == 503
+def test_redis_errors_are_counted(monitored: MonitoredService) -> None:
+    monitored.service.redis.process.kill()
+    monitored.service.redis.process.wait()
+    assert monitored.service.request(new_phone()).status == 503
 
     def is_reported() -> bool:
-        values = watched.values()
+        values = monitored.values()
         return values["otp_service_http_requests_total{store_unavailable,request}"] == 1
 
     assert eventually(is_reported, 10)
-    assert [name for name in watched.values() if name.startswith("otp_service_redis_errors_total{")]
+    assert [name for name in monitored.values() if name.startswith("otp_service_redis_errors_total{")]
 
 
-def test_metrics_contain_no_personal_data_and_no_key(watched: Watched) -> None:
-    service, phone = watched.service, new_phone()
+def test_metrics_contain_no_personal_data_and_no_key(monitored: MonitoredService) -> None:
+    service, phone = monitored.service, new_phone()
     opened = service.request(phone, client_ip=CLIENT_IP).body
     code = service.code(phone)
     proof = service.verify(phone, opened["verification_id"], code).body["proof"]
     service.post("/otp/redeem", {"proof": proof, "purpose": "login"})
     service.post(f"/otp/{phone}", {"phone": phone})
     service.post("/otp/verify", {phone: CLIENT_IP})
-    assert eventually(lambda: watched.values()["otp_service_http_requests_total{ok,redeem}"] == 1, 10)
+    assert eventually(lambda: monitored.values()["otp_service_http_requests_total{ok,redeem}"] == 1, 10)
     time.sleep(1.1)
 
-    text, events = watched.page(), service.log.read_text()
+    text, events = monitored.page(), service.log.read_text()
     hashes = set(re.findall(r'"(?:phone_hash|client_ip_hash|verification_hash)":"([^"]{8,})"', events))
     hidden = {phone, phone[3:], CLIENT_IP, code, proof, *vars(service.secrets).values(), *hashes}
     assert hashes

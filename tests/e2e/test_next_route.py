@@ -37,7 +37,7 @@ MAIN, SPARE = Template("*", "SMS_100000001"), Template("*", "SMS_100000002")
 
 
 @dataclass
-class Stage:
+class TwoRoutes:
     """A user, the first route's server, and the recorded events."""
 
     scenario: Scenario
@@ -69,7 +69,7 @@ def provider(url: str, clock: MixedClock) -> AliyunSms:
 
 
 @contextmanager
-def two_routes(redis: Server, first_url: str, deadline: float = 6.0) -> Iterator[Stage]:
+def running_two_routes(redis: Server, first_url: str, deadline: float = 6.0) -> Iterator[TwoRoutes]:
     """Run a service whose first route uses *first_url* and whose second route uses a sandbox."""
     clock, events = MixedClock(), RecordingEvents()
     with (
@@ -81,7 +81,7 @@ def two_routes(redis: Server, first_url: str, deadline: float = 6.0) -> Iterator
             Route("spare", provider(sandbox.url, clock), (SPARE,)),
         ]
         router = SmsRouter(routes=routes, clock=clock, events=events, max_in_flight=4)
-        yield Stage(build(client, router, clock, sandbox, deadline=deadline, events=events), events)
+        yield TwoRoutes(build(client, router, clock, sandbox, deadline=deadline, events=events), events)
         assert router.close(5)
 
 
@@ -110,42 +110,48 @@ def test_next_route_sends_after_an_error_of_the_first_routes_account(
     redis_server: Server, code: str, status: int
 ) -> None:
     phone = new_phone()
-    with WireServer(refusal(code, status)) as first, two_routes(redis_server, first.url) as stage:
-        outcome = stage.request(phone)
+    with (
+        WireServer(refusal(code, status)) as first,
+        running_two_routes(redis_server, first.url) as two_routes,
+    ):
+        outcome = two_routes.request(phone)
 
         assert isinstance(outcome, SendOutcome), outcome
         assert outcome.verification.delivery is DeliveryStatus.ACCEPTED
-        assert stage.scenario.sms(phone) == 1
-    assert (len(first.requests), stage.routes(), stage.count("route_failover")) == (1, ["spare"], 1)
+        assert two_routes.scenario.sms_count(phone) == 1
+    assert (len(first.requests), two_routes.routes(), two_routes.count("route_failover")) == (1, ["spare"], 1)
 
 
 def test_next_route_sends_if_the_connection_to_the_first_fails(redis_server: Server) -> None:
     phone = new_phone()
-    with two_routes(redis_server, f"http://127.0.0.1:{closed_port()}") as stage:
-        assert isinstance(stage.request(phone), SendOutcome)
-        assert stage.scenario.sms(phone) == 1
-    assert stage.routes() == ["spare"]
+    with running_two_routes(redis_server, f"http://127.0.0.1:{closed_port()}") as two_routes:
+        assert isinstance(two_routes.request(phone), SendOutcome)
+        assert two_routes.scenario.sms_count(phone) == 1
+    assert two_routes.routes() == ["spare"]
 
 
 def test_next_route_sends_while_the_first_is_suspended(redis_server: Server) -> None:
     """The first rejection costs a call, the following sends cost none."""
-    with WireServer(refusal("isv.AMOUNT_NOT_ENOUGH")) as first, two_routes(redis_server, first.url) as stage:
+    with (
+        WireServer(refusal("isv.AMOUNT_NOT_ENOUGH")) as first,
+        running_two_routes(redis_server, first.url) as two_routes,
+    ):
         phones = [new_phone() for _ in range(3)]
         for phone in phones:
-            assert isinstance(stage.request(phone), SendOutcome)
+            assert isinstance(two_routes.request(phone), SendOutcome)
 
-        assert [stage.scenario.sms(phone) for phone in phones] == [1, 1, 1]
-    assert (len(first.requests), stage.count("route_suspended")) == (1, 1)
+        assert [two_routes.scenario.sms_count(phone) for phone in phones] == [1, 1, 1]
+    assert (len(first.requests), two_routes.count("route_suspended")) == (1, 1)
 
 
 def test_next_route_sends_while_the_circuit_of_the_first_is_open(redis_server: Server) -> None:
-    with WireServer(wire.hangs_up) as first, two_routes(redis_server, first.url) as stage:
+    with WireServer(wire.hangs_up) as first, running_two_routes(redis_server, first.url) as two_routes:
         phones = [new_phone() for _ in range(6)]
         for phone in phones:
-            assert isinstance(stage.request(phone), SendOutcome)
+            assert isinstance(two_routes.request(phone), SendOutcome)
 
-        assert [stage.scenario.sms(phone) for phone in phones] == [0, 0, 0, 0, 0, 1]
-    assert (len(first.requests), stage.routes()) == (5, ["main"] * 5 + ["spare"])
+        assert [two_routes.scenario.sms_count(phone) for phone in phones] == [0, 0, 0, 0, 0, 1]
+    assert (len(first.requests), two_routes.routes()) == (5, ["main"] * 5 + ["spare"])
 
 
 UNKNOWN: dict[str, Behave] = {
@@ -165,13 +171,13 @@ UNKNOWN: dict[str, Behave] = {
 @pytest.mark.parametrize("name", UNKNOWN)
 def test_next_route_is_not_used_if_the_first_may_have_sent(redis_server: Server, name: str) -> None:
     phone = new_phone()
-    with WireServer(UNKNOWN[name]) as first, two_routes(redis_server, first.url) as stage:
-        outcome = stage.request(phone)
+    with WireServer(UNKNOWN[name]) as first, running_two_routes(redis_server, first.url) as two_routes:
+        outcome = two_routes.request(phone)
 
         assert isinstance(outcome, SendOutcome), outcome
         assert outcome.verification.delivery is DeliveryStatus.UNKNOWN
-        assert stage.scenario.sms(phone) == 0
-    assert (len(first.requests), stage.routes()) == (1, ["main"])
+        assert two_routes.scenario.sms_count(phone) == 0
+    assert (len(first.requests), two_routes.routes()) == (1, ["main"])
 
 
 @pytest.mark.parametrize(
@@ -186,10 +192,10 @@ def test_next_route_is_not_used_for_a_number_that_the_first_rejected(
     redis_server: Server, code: str, error: type[OtpError]
 ) -> None:
     phone = new_phone()
-    with WireServer(refusal(code)) as first, two_routes(redis_server, first.url) as stage:
-        assert type(stage.request(phone)) is error
-        assert stage.scenario.sms(phone) == 0
-    assert stage.routes() == ["main"]
+    with WireServer(refusal(code)) as first, running_two_routes(redis_server, first.url) as two_routes:
+        assert type(two_routes.request(phone)) is error
+        assert two_routes.scenario.sms_count(phone) == 0
+    assert two_routes.routes() == ["main"]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +215,7 @@ def test_next_route_is_not_used_when_too_little_time_remains(
         time.sleep(0.2)
         refusal(code, status)(connection)
 
-    with WireServer(slowly) as first, two_routes(redis_server, first.url, deadline=2.6) as stage:
-        assert type(stage.request(phone)) is error
-        assert stage.scenario.sms(phone) == 0
-    assert stage.routes() == ["main"]
+    with WireServer(slowly) as first, running_two_routes(redis_server, first.url, deadline=2.6) as two_routes:
+        assert type(two_routes.request(phone)) is error
+        assert two_routes.scenario.sms_count(phone) == 0
+    assert two_routes.routes() == ["main"]

@@ -50,7 +50,7 @@ def test_sms_that_was_sent_is_not_sent_again_and_shown_as_accepted(scenario: Sce
     assert sent.verification.delivery is DeliveryStatus.UNKNOWN
     assert (again.dispatched, again.verification.delivery) == (False, DeliveryStatus.ACCEPTED)
     assert again.verification.sends_left == 3
-    assert scenario.sms(SENT) == 1
+    assert scenario.sms_count(SENT) == 1
 
 
 def test_sms_that_was_not_sent_is_sent_again(scenario: Scenario) -> None:
@@ -61,7 +61,7 @@ def test_sms_that_was_not_sent_is_sent_again(scenario: Scenario) -> None:
 
     assert again.dispatched
     assert [send.number for send in again.verification.sends] == [1, 2]
-    assert scenario.sms(NOT_SENT) == 0
+    assert scenario.sms_count(NOT_SENT) == 0
 
 
 def test_status_looks_up_unknown_sends(scenario: Scenario) -> None:

@@ -50,7 +50,7 @@ class Elements(HTMLParser):
 
 @dataclass
 class Visitor:
-    """A person with a phone and a browser that keeps cookies."""
+    """A user of an example, with a phone and a browser session."""
 
     example: Example
     phone: str = field(default_factory=new_phone)
@@ -80,17 +80,22 @@ class Visitor:
         return str(post(f"{dev.service_url}/otp/verify", verify_body, **headers).body["proof"])
 
     def submit(self, proof: str, headers: dict[str, str] | None = None, **more: str) -> requests.Response:
-        """Send what the page sends when it has a proof, and the fields in *more*."""
-        sent = {"Origin": self.example.url} if headers is None else headers
+        """Submit *proof* as the page does, with the additional fields *more*."""
+        request_headers = {"Origin": self.example.url} if headers is None else headers
         if self.example.name == "fastapi":
             return self.browser.post(
-                f"{self.example.url}/api/login", json={"proof": proof, **more}, headers=sent, timeout=30
+                f"{self.example.url}/api/login",
+                json={"proof": proof, **more},
+                headers=request_headers,
+                timeout=30,
             )
         page = Elements(self.open_page())
         hidden = {field["name"]: field.get("value", "") for field in page.named("input") if "name" in field}
         action = page.named("form")[0].get("action", "/")
         fields = {**hidden, "name": "Mei", "proof": proof, **more}
-        return self.browser.post(f"{self.example.url}{action}", data=fields, headers=sent, timeout=30)
+        return self.browser.post(
+            f"{self.example.url}{action}", data=fields, headers=request_headers, timeout=30
+        )
 
     def logged_in_phone(self) -> str | None:
         """Return the phone number that the site shows for this session, or None."""
@@ -130,7 +135,7 @@ def start_command(name: str, directory: Path) -> list[str]:
 
 
 @contextmanager
-def started(name: str, port: int, dev: Dev, directory: Path) -> Iterator[Example]:
+def running_example(name: str, port: int, dev: Dev, directory: Path) -> Iterator[Example]:
     """Run an example until the block ends."""
     environment = {
         **os.environ,
@@ -180,7 +185,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
         def start(name: str) -> Example:
             if name not in running:
-                running[name] = stack.enter_context(started(name, ports[name], dev, directory))
+                running[name] = stack.enter_context(running_example(name, ports[name], dev, directory))
             return running[name]
 
         yield start

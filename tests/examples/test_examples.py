@@ -15,7 +15,7 @@ from support.deployment import new_phone
 from support.nodejs import ROOT
 from support.redis_servers import free_port
 
-from .conftest import EXAMPLES, Example, Start, Visitor, shown_phone, started
+from .conftest import EXAMPLES, Example, Start, Visitor, running_example, shown_phone
 
 FOLDERS = sorted(path.parent.name for path in (ROOT / "examples").glob("*/README.md"))
 OTHER_SITE = {"Sec-Fetch-Site": "cross-site"}
@@ -168,7 +168,7 @@ def test_secret_key_is_not_sent_to_a_redirect_target(tmp_path: Path, start: Star
     with scripted_service.serving() as elsewhere, scripted_service.serving() as service:
         service.always = scripted_service.says(302, Location=f"{elsewhere.url}/otp/redeem")
         redirecting = replace(dev, service_url=service.url)
-        with started("plain_html", free_port(), redirecting, tmp_path) as example:
+        with running_example("plain_html", free_port(), redirecting, tmp_path) as example:
             form = {"data": {"proof": "x.y.z"}, "headers": {"Origin": example.url}}
             rejected = requests.post(f"{example.url}/signup", timeout=30, **form)  # type: ignore[arg-type]
 

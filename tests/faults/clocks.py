@@ -1,4 +1,4 @@
-"""Clocks: starts a process with another system time (libfaketime)."""
+"""Runs processes with another system time, which can be changed (libfaketime)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def library() -> str:
 
 def environment(directory: Path, offset: str = "+0") -> dict[str, str]:
     """Return the environment of a process whose time is shifted by an offset in a file, first *offset*."""
-    step(directory, offset)
+    set_offset(directory, offset)
     return {
         "LD_PRELOAD": library(),
         "FAKETIME_TIMESTAMP_FILE": str(_file(directory)),
@@ -27,7 +27,7 @@ def environment(directory: Path, offset: str = "+0") -> dict[str, str]:
     }
 
 
-def step(directory: Path, offset: str) -> None:
+def set_offset(directory: Path, offset: str) -> None:
     """Set the clock to *offset* from the real time, such as `+1h` or `-2h`."""
     new = directory / "faketime.new"
     new.write_text(offset)

@@ -47,7 +47,7 @@ def test_f24_clock_step_of_the_store_revives_no_code_and_blocks_no_caller(tmp_pa
         assert harness.approve(used, over).status == 200
         harness.open(asked)
 
-        clocks.step(tmp_path, "-2h")
+        clocks.set_offset(tmp_path, "-2h")
         assert ahead(redis_process) == pytest.approx(-7200, abs=60)
         back = harness.shop.verify(old, verification_id, right)
         again = harness.shop.request(asked)
@@ -62,7 +62,7 @@ def test_f24_clock_step_of_the_store_revives_no_code_and_blocks_no_caller(tmp_pa
         assert harness.approve(young, born).status == 200
         harness.wait_until_healthy()
 
-        clocks.step(tmp_path, "+1h")
+        clocks.set_offset(tmp_path, "+1h")
         assert ahead(redis_process) == pytest.approx(3600, abs=60)
         forward = harness.shop.verify(old, verification_id, right)
 
@@ -70,7 +70,7 @@ def test_f24_clock_step_of_the_store_revives_no_code_and_blocks_no_caller(tmp_pa
         assert harness.approve(used, over).body["code"] in ENDED
         harness.wait_until_healthy()
 
-        clocks.step(tmp_path, "+0")
+        clocks.set_offset(tmp_path, "+0")
         harness.end()
 
 

@@ -56,7 +56,7 @@ def test_recent_copy_revives_used_codes_and_proofs_and_a_copy_of_15_minutes_ago_
             "a free guess"
         )
 
-        clocks.step(tmp_path, "+15m")
+        clocks.set_offset(tmp_path, "+15m")
         restore(harness, copy)
         assert harness.approve(used, verification_id).body["code"] in OVER
         assert harness.shop.verify(guessed_phone, guessed, "000003").body["code"] in OVER

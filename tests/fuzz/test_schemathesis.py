@@ -77,7 +77,7 @@ def real_values(web_app: WebApp, body: dict[str, Any]) -> dict[str, Any]:
         return {"proof": web_app.proof(), "purpose": "login"}
     if "verification_id" not in body or not body.get("phone"):
         return {"phone": OTHER_PHONE} if "phone" in body else {}
-    verification_id = web_app.opened()
+    verification_id = web_app.open_verification()
     web_app.harness.clock.advance(61)
     known = {"phone": PHONE, "verification_id": verification_id}
     return known | ({"code": web_app.harness.sender.last_code} if "code" in body else {})

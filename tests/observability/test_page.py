@@ -23,7 +23,7 @@ from otp_service.observability.metrics import Metrics, MetricsServer, SharedMetr
 Values = dict[str, float]
 
 
-def shown(port: int) -> Values:
+def series_at(port: int) -> Values:
     """Return the value of each series as `name{a,b}`, its labels in the order of their names."""
     with urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         text = answer.read().decode()
@@ -40,7 +40,7 @@ def test_page_shows_counters_without_their_creation_times() -> None:
     metrics.emit("redis_roundtrip", duration_ms=3)
 
     with MetricsServer(metrics.registry, "127.0.0.1", 0) as page:
-        found = shown(page.port)
+        found = series_at(page.port)
 
     assert found["otp_service_events_total{reloaded}"] == 1
     assert found["otp_service_redis_roundtrip_duration_seconds_count{}"] == 1
@@ -173,17 +173,17 @@ def processes(found: Values) -> set[str]:
 def test_page_shows_the_versions(served: int) -> None:
     versions = f"{platform.python_version()},{__version__}"
 
-    assert shown(served)[f"otp_service_build_info{{{versions}}}"] == 1
+    assert series_at(served)[f"otp_service_build_info{{{versions}}}"] == 1
 
 
 def test_page_shows_every_process_under_the_name_of_its_slot(
     shared: SharedMetrics, served: int, worker: subprocess.Popen[bytes]
 ) -> None:
-    assert processes(shown(served)) == {"{main}"}
+    assert processes(series_at(served)) == {"{main}"}
 
     shared.observe_workers(lambda: {2: worker.pid})
 
-    found = shown(served)
+    found = series_at(served)
     assert processes(found) == {"{main}", "{worker-2}"}
     for process in ("main", "worker-2"):
         assert found[f"process_resident_memory_bytes{{{process}}}"] > 1024**2
@@ -198,9 +198,9 @@ def test_process_that_has_ended_has_no_metrics(
     shared: SharedMetrics, served: int, worker: subprocess.Popen[bytes]
 ) -> None:
     shared.observe_workers(lambda: {1: worker.pid})
-    assert processes(shown(served)) == {"{main}", "{worker-1}"}
+    assert processes(series_at(served)) == {"{main}", "{worker-1}"}
 
     worker.kill()
     worker.wait()
 
-    assert processes(shown(served)) == {"{main}"}
+    assert processes(series_at(served)) == {"{main}"}

@@ -30,7 +30,7 @@ class Traces:
     proofs: set[str] = field(default_factory=set)
     ids: set[str] = field(default_factory=set)
     provider: str = ""
-    """What the provider was sent."""
+    """The inbox of the sandbox."""
     secrets: set[str] = field(default_factory=set)
 
     def keep(self, answer: Answer) -> Answer:
@@ -48,103 +48,103 @@ def traces(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         )
 
     directory = tmp_path_factory.mktemp("silence")
-    found = Traces()
+    traces = Traces()
     with (
         redis_servers.running(redis_servers.redis_binary()) as redis_server,
         CommandMonitor(redis_server) as commands,
         running_service(redis_server, directory, change=signed_by) as service,
     ):
-        found.secrets = {*vars(service.secrets).values(), ACCESS_KEY_SECRET}
-        good_flow(service, found)
-        wrong_flow(service, found)
-        repeated_flow(service, found)
-        last = open_one(service, found)
+        traces.secrets = {*vars(service.secrets).values(), ACCESS_KEY_SECRET}
+        good_flow(service, traces)
+        wrong_flow(service, traces)
+        repeated_flow(service, traces)
+        last = open_one(service, traces)
         for phone in UNKNOWN + REFUSED:  # the rejections come last: some of them suspend the route
-            found.phones.add(phone)
-            found.keep(service.request(phone, client_ip=CLIENT_IP))
-            found.codes |= {message["code"] for message in service.inbox(phone)}
-        bad_input(service, found)
-        found.provider = service.inbox_text()
-        found.store = everything_in(redis_server)
-        store_down(service, redis_server, found, last)
+            traces.phones.add(phone)
+            traces.keep(service.request(phone, client_ip=CLIENT_IP))
+            traces.codes |= {message["code"] for message in service.inbox(phone)}
+        bad_input(service, traces)
+        traces.provider = service.inbox_text()
+        traces.store = all_values(redis_server)
+        store_down(service, redis_server, traces, last)
         time.sleep(0.2)
-        found.commands = "\n".join(commands)
-        found.log = service.log.read_text()
-    return found
+        traces.commands = "\n".join(commands)
+        traces.log = service.log.read_text()
+    return traces
 
 
-def good_flow(service: Deployment, found: Traces) -> None:
+def good_flow(service: Deployment, traces: Traces) -> None:
     phone = new_phone()
-    found.phones.add(phone)
-    opened = found.keep(service.request(phone, client_ip=CLIENT_IP)).body
+    traces.phones.add(phone)
+    opened = traces.keep(service.request(phone, client_ip=CLIENT_IP)).body
     vid, code = opened["verification_id"], service.code(phone)
-    found.codes.add(code)
-    found.keep(service.post("/otp/status", {"phone": phone, "verification_id": vid}))
+    traces.codes.add(code)
+    traces.keep(service.post("/otp/status", {"phone": phone, "verification_id": vid}))
     # Only these two answers may contain secrets: verify the proof, verify and redeem the number.
     proof = service.verify(phone, vid, code).body["proof"]
-    found.proofs.add(proof)
+    traces.proofs.add(proof)
     assert service.post("/otp/redeem", {"proof": proof, "purpose": "login"}).status == 200
-    found.keep(service.post("/otp/redeem", {"proof": proof, "purpose": "login"}))
-    found.keep(service.verify(phone, vid, code))
+    traces.keep(service.post("/otp/redeem", {"proof": proof, "purpose": "login"}))
+    traces.keep(service.verify(phone, vid, code))
 
 
-def repeated_flow(service: Deployment, found: Traces) -> None:
+def repeated_flow(service: Deployment, traces: Traces) -> None:
     """Make each call twice with an idempotency key: the stored record must not contain an id."""
     phone = new_phone()
-    found.phones.add(phone)
+    traces.phones.add(phone)
     key = {"Idempotency_Key": "0b36ee45-7b7a-4f5d-9c3e-000000000001"}
     body = {"phone": phone, "purpose": "login"}
-    vid = [found.keep(service.post("/otp/request", body, **key)) for _ in range(2)][-1].body[
+    vid = [traces.keep(service.post("/otp/request", body, **key)) for _ in range(2)][-1].body[
         "verification_id"
     ]
-    held = {"phone": phone, "verification_id": vid}
-    found.codes.add(service.code(phone))
-    found.keep(service.post("/otp/request", held, **key))
-    found.keep(service.post("/otp/status", held))
-    service.post("/otp/verify", {**held, "code": service.code(phone)}, **key)
-    found.keep(service.post("/otp/cancel", held))
+    existing = {"phone": phone, "verification_id": vid}
+    traces.codes.add(service.code(phone))
+    traces.keep(service.post("/otp/request", existing, **key))
+    traces.keep(service.post("/otp/status", existing))
+    service.post("/otp/verify", {**existing, "code": service.code(phone)}, **key)
+    traces.keep(service.post("/otp/cancel", existing))
 
 
-def wrong_flow(service: Deployment, found: Traces) -> None:
+def wrong_flow(service: Deployment, traces: Traces) -> None:
     phone = new_phone()
-    found.phones.add(phone)
-    vid = found.keep(service.request(phone)).body["verification_id"]
-    found.codes.add(service.code(phone))
+    traces.phones.add(phone)
+    vid = traces.keep(service.request(phone)).body["verification_id"]
+    traces.codes.add(service.code(phone))
     for _ in range(6):
-        found.keep(service.verify(phone, vid, "000001"))
-    found.keep(service.request(phone))
+        traces.keep(service.verify(phone, vid, "000001"))
+    traces.keep(service.request(phone))
 
 
-def bad_input(service: Deployment, found: Traces) -> None:
+def bad_input(service: Deployment, traces: Traces) -> None:
     phone = new_phone()
-    found.phones.add(phone)
-    found.keep(service.post(f"/otp/request?phone={phone[1:]}", {"phone": phone, "surprise": phone}))
-    found.keep(service.post("/otp/request", {"phone": [phone], "purpose": "login"}))
-    found.keep(service.post("/otp/request", {phone: "login"}))
-    found.keep(service.post("/otp/request", f'{{"phone": "{phone}", "phone": "{phone}"}}'.encode()))
-    found.keep(service.verify(f"{phone},{phone}", "a" * 22, "123456"))
+    traces.phones.add(phone)
+    traces.keep(service.post(f"/otp/request?phone={phone[1:]}", {"phone": phone, "surprise": phone}))
+    traces.keep(service.post("/otp/request", {"phone": [phone], "purpose": "login"}))
+    traces.keep(service.post("/otp/request", {phone: "login"}))
+    traces.keep(service.post("/otp/request", f'{{"phone": "{phone}", "phone": "{phone}"}}'.encode()))
+    traces.keep(service.verify(f"{phone},{phone}", "a" * 22, "123456"))
 
 
-def open_one(service: Deployment, found: Traces) -> tuple[str, str, str]:
+def open_one(service: Deployment, traces: Traces) -> tuple[str, str, str]:
     phone = new_phone()
-    found.phones.add(phone)
-    vid = found.keep(service.request(phone)).body["verification_id"]
+    traces.phones.add(phone)
+    vid = traces.keep(service.request(phone)).body["verification_id"]
     code = service.code(phone)
-    found.codes.add(code)
+    traces.codes.add(code)
     return phone, vid, code
 
 
 def store_down(
-    service: Deployment, redis_server: redis_servers.Server, found: Traces, last: tuple[str, str, str]
+    service: Deployment, redis_server: redis_servers.Server, traces: Traces, last: tuple[str, str, str]
 ) -> None:
     redis_server.process.kill()
     redis_server.process.wait()
     for answer in (service.request(new_phone()), service.verify(*last), service.get("/readyz")):
-        assert found.keep(answer).status == 503
+        assert traces.keep(answer).status == 503
         assert answer.body["code"] == "store_unavailable"
 
 
-def everything_in(redis_server: redis_servers.Server) -> bytes:
+def all_values(redis_server: redis_servers.Server) -> bytes:
     with redis_server.client() as client:
         parts = [part for key in client.scan_iter() for part in (key, client.get(key) or b"")]
         client.save()
@@ -156,17 +156,17 @@ class CommandMonitor:
 
     def __init__(self, server: redis_servers.Server) -> None:
         self._client = server.client(socket_timeout=None)  # there may be no command for a long time
-        self._seen: list[str] = []
+        self._commands: list[str] = []
 
     def __enter__(self) -> list[str]:
         self._monitor = self._client.monitor().__enter__()
         threading.Thread(target=self._listen, daemon=True).start()
-        return self._seen
+        return self._commands
 
     def _listen(self) -> None:
         try:
             for command in self._monitor.listen():
-                self._seen.append(command["command"])
+                self._commands.append(command["command"])
         except Exception:  # noqa: BLE001 - the server was killed, or the test is over
             return
 
@@ -181,8 +181,8 @@ def spellings(phone: str) -> re.Pattern[str]:
 
 @pytest.mark.parametrize("place", ["answers", "log", "store", "commands"])
 def test_no_secret_is_left(traces: Traces, place: str) -> None:
-    left = getattr(traces, place)
-    text = "\n".join(left) if isinstance(left, list) else left
+    searched = getattr(traces, place)
+    text = "\n".join(searched) if isinstance(searched, list) else searched
     text = text.decode("latin-1") if isinstance(text, bytes) else text
 
     assert text, f"nothing to search in {place}"
@@ -197,12 +197,12 @@ def test_no_secret_is_left(traces: Traces, place: str) -> None:
 @pytest.mark.parametrize("place", ["log", "store", "commands", "provider"])
 def test_a36_no_verification_id_is_left(traces: Traces, place: str) -> None:
     """An id is enough to use a verification, so only the caller that requested the code gets it."""
-    left = getattr(traces, place)
-    text = left.decode("latin-1") if isinstance(left, bytes) else left
+    searched = getattr(traces, place)
+    text = searched.decode("latin-1") if isinstance(searched, bytes) else searched
 
     assert len(text) > 1_000, f"nothing to search in {place}"
     assert len(traces.ids) > 3
-    assert [known for known in traces.ids if known in text] == []
+    assert [verification_id for verification_id in traces.ids if verification_id in text] == []
 
 
 def test_log_contains_the_events(traces: Traces) -> None:

@@ -66,8 +66,8 @@ class Caller:
         params = self.params(**changes)
         text = signature.v1_string_to_sign(method, params.items())
         params.setdefault("Signature", signature.v1_signature(secret, text))
-        where = {"data": params} if method == "POST" else {"params": params}
-        return self.raw(method, **where)
+        request = {"data": params} if method == "POST" else {"params": params}
+        return self.raw(method, **request)
 
     def v3(
         self,
@@ -92,8 +92,8 @@ class Caller:
         sent = {**signed, "Authorization": authorization, **(headers or {})}
         return self.raw("POST", "/?" + signature.canonical_query(query), headers=sent)
 
-    def raw(self, method: str, path: str = "/", **how: Any) -> requests.Response:
-        return self.session.request(method, self.url + path, timeout=5, allow_redirects=False, **how)
+    def raw(self, method: str, path: str = "/", **options: Any) -> requests.Response:
+        return self.session.request(method, self.url + path, timeout=5, allow_redirects=False, **options)
 
     def inbox(self, query: str = "") -> list[dict[str, str]]:
         return json.loads(self.raw("GET", "/inbox.json" + query).content)

@@ -1,4 +1,4 @@
-"""Test data, and doubles of clock, events and providers, for the SMS tests."""
+"""Test data, clocks and a scripted provider for the SMS tests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ TEMPLATE = Template("*", "SMS_100000000")
 
 
 def sms(**changes: Any) -> SmsMessage:
-    facts: dict[str, Any] = {
+    """Return an SMS to a mainland number, with *changes*."""
+    fields: dict[str, Any] = {
         "phone": MAINLAND,
         "client": "shop",
         "purpose": "login",
@@ -39,7 +40,7 @@ def sms(**changes: Any) -> SmsMessage:
         "code_type": CodeType.DIGITS,
         "reference": "abcdefgh",
     }
-    return SmsMessage(**{**facts, **changes})
+    return SmsMessage(**{**fields, **changes})
 
 
 ACCEPTED = ProviderResult(SendResult(SendStatus.ACCEPTED, biz_id="1^0"))
@@ -78,6 +79,8 @@ class ManualClock:
 
 
 class RealClock:
+    """The system clock."""
+
     def now(self) -> float:
         return time.time()
 
@@ -90,7 +93,7 @@ class MakeProvider(Protocol):
 
 
 class ScriptedProvider:
-    """Returns the given results in order, repeats the last one, and records its calls."""
+    """Returns *results* in order, repeats the last one, and records its calls. Lookups return *found*."""
 
     def __init__(self, *results: ProviderResult, before: Callable[[], None] = lambda: None) -> None:
         self._results = list(results)

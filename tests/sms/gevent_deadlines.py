@@ -32,8 +32,8 @@ def post(client: HttpClient, url: str) -> bytes:
 
 
 @contextmanager
-def in_time() -> Iterator[None]:
-    """Every operation awaited here takes ten seconds or more."""
+def ends_in_time() -> Iterator[None]:
+    """Assert that the block ends in time; without a deadline it would take ten seconds or more."""
     began = time.monotonic()
     yield
     assert time.monotonic() - began < 4
@@ -48,9 +48,9 @@ def test_process_is_patched() -> None:
 
 
 interrupted = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-"""Python warns of a socket that was collected before it was closed."""
+"""Ignore the warning about a socket that is garbage-collected before it is closed."""
 
-BAD = {
+TRICKLING = {
     "head": wire.drips(b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 500),
     "head of chunks": wire.drips(
         b"1;" + b"x" * 500, after=b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -61,10 +61,10 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("name", BAD)
+@pytest.mark.parametrize("name", TRICKLING)
 def test_trickling_response_ends_at_the_deadline(client: HttpClient, name: str) -> None:
-    with WireServer(BAD[name]) as server:
-        with in_time(), pytest.raises(ResponseLost) as lost:
+    with WireServer(TRICKLING[name]) as server:
+        with ends_in_time(), pytest.raises(ResponseLost) as lost:
             post(client, server.url)
         assert len(server.requests) == 1
 
@@ -72,7 +72,7 @@ def test_trickling_response_ends_at_the_deadline(client: HttpClient, name: str) 
 
 
 def test_abandoned_connection_is_not_reused(client: HttpClient) -> None:
-    with WireServer(wire.in_turn(BAD["body"], wire.answers(response(OK)))) as server:
+    with WireServer(wire.in_turn(TRICKLING["body"], wire.answers(response(OK)))) as server:
         with pytest.raises(ResponseLost):
             post(client, server.url)
         assert post(client, server.url) == OK
@@ -83,16 +83,16 @@ def test_silent_resolver_ends_at_the_deadline_with_nothing_sent(
     client: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """gevent resolves names in a native thread, which keeps waiting."""
-    let_go = threading.Event()
+    release = threading.Event()
 
     def waits(*_: object) -> list[object]:
-        let_go.wait(10)
+        release.wait(10)
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", waits)
-    with in_time(), pytest.raises(ConnectFailed) as failed:
+    with ends_in_time(), pytest.raises(ConnectFailed) as failed:
         post(client, "http://provider.example")
-    let_go.set()
+    release.set()
 
     assert failed.value.reason == "TimeoutError"
     assert failed.value.__context__ is None
@@ -102,10 +102,10 @@ def test_silent_resolver_ends_at_the_deadline_with_nothing_sent(
 def test_many_silent_addresses_end_at_the_deadline(
     client: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wire.finds(monkeypatch, *["127.0.0.1"] * 10)
+    wire.resolve_to(monkeypatch, *["127.0.0.1"] * 10)
     with ExitStack() as stack:
         port = wire.full_queue(stack).getsockname()[1]
-        with in_time(), pytest.raises(ConnectFailed):
+        with ends_in_time(), pytest.raises(ConnectFailed):
             post(client, f"http://provider.example:{port}")
 
 
@@ -130,14 +130,14 @@ def test_trickling_tls_handshake_ends_at_the_deadline_with_nothing_sent(client: 
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         dripping = gevent.spawn(drips, listener)
-        with in_time(), pytest.raises(ConnectFailed):
+        with ends_in_time(), pytest.raises(ConnectFailed):
             post(client, f"https://127.0.0.1:{listener.getsockname()[1]}")
         dripping.join()
 
 
 def test_request_takes_at_most_the_connect_and_read_timeouts() -> None:
     client = HttpClient(max_connections=1, connect_seconds=0.5, read_seconds=1)
-    with WireServer(BAD["head"]) as server, in_time(), pytest.raises(ResponseLost):
+    with WireServer(TRICKLING["head"]) as server, ends_in_time(), pytest.raises(ResponseLost):
         client.post(f"{server.url}/", {}, b"body", seconds=60)
     client.close()
 
@@ -146,8 +146,8 @@ def test_timeout_of_other_code_is_not_mistaken_for_our_deadline(client: HttpClie
     with (
         WireServer(wire.stalls) as server,
         pytest.raises(gevent.Timeout) as ended,
-        gevent.Timeout(SECONDS / 5) as theirs,
+        gevent.Timeout(SECONDS / 5) as other_timeout,
     ):
         post(client, server.url)
 
-    assert ended.value is theirs
+    assert ended.value is other_timeout

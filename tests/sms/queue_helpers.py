@@ -1,4 +1,4 @@
-"""Helpers of the queue tests: keys, messages, and servers that respond like a queue."""
+"""Helpers of the queue tests: STS keys, messages, and responses of the queue server."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def make_queue(keys_url: str, queue_url: str, clock: Clock | None = None, name: 
 
 def send_sms(url: str, clock: Clock, numbers: Sequence[str]) -> None:
     """Send an SMS to each of *numbers*; the sandbox then has a report for each."""
-    caller = api(url, clock)
+    client = api(url, clock)
     for number in numbers:
         params = {
             "PhoneNumbers": number,
@@ -63,22 +63,24 @@ def send_sms(url: str, clock: Clock, numbers: Sequence[str]) -> None:
             "TemplateParam": '{"code":"123456"}',
             "OutId": number[::-1],
         }
-        assert json.loads(caller.call("SendSms", params, seconds=5).body)["Code"] == "OK"
-    caller.close()
+        assert json.loads(client.call("SendSms", params, seconds=5).body)["Code"] == "OK"
+    client.close()
 
 
-def datetimes(clock: ManualClock) -> datetime:
+def datetime_of(clock: ManualClock) -> datetime:
     """Return the time of *clock* as a datetime, for the sandbox."""
     return datetime.fromtimestamp(clock.now(), UTC)
 
 
 def key_answer(key_id: str = "STS.1", expires: str = LATER, **changes: object) -> bytes:
+    """Return a response with an STS key."""
     key = {"AccessKeyId": key_id, "AccessKeySecret": "s", "SecurityToken": "t", "ExpireTime": expires}
     payload = {"Code": "OK", "RequestId": "R", "MessageTokenDTO": {**key, **changes}}
     return response(json.dumps(payload).encode())
 
 
 def message_xml(body: bytes | str, handle: str = "1-a==") -> str:
+    """Return the XML of one message; bytes are encoded in Base64, text is inserted as it is."""
     text = body if isinstance(body, str) else base64.b64encode(body).decode()
     return (
         f"<Message><MessageId>M</MessageId><ReceiptHandle>{handle}</ReceiptHandle>"
@@ -98,27 +100,27 @@ EMPTY = response(error_xml("MessageNotExist"), 404)
 DELETED = response(b"", 204)
 
 
-def replies(*data: bytes) -> Behave:
+def answers_in_order(*data: bytes) -> Behave:
     """Respond to the requests with *data* in order, and repeat the last one."""
-    left = [answers(one) for one in data]
+    behaviours = [answers(response_bytes) for response_bytes in data]
 
     def behave(connection: object) -> None:
-        one = left.pop(0) if len(left) > 1 else left[0]
-        one(connection)  # type: ignore[arg-type]
+        current = behaviours.pop(0) if len(behaviours) > 1 else behaviours[0]
+        current(connection)  # type: ignore[arg-type]
 
     return behave
 
 
 class RecordedStop(threading.Event):
-    """Never waits, records the requested waits, and is set after *most* of them."""
+    """An Event whose `wait` returns at once and records the time-out. It is set after *limit* waits."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, limit: int) -> None:
         super().__init__()
         self.waits: list[float] = []
-        self._most = most
+        self._limit = limit
 
     def wait(self, timeout: float | None = None) -> bool:
         self.waits.append(timeout or 0)
-        if len(self.waits) >= self._most:
+        if len(self.waits) >= self._limit:
             self.set()
         return self.is_set()

@@ -354,13 +354,13 @@ def test_connection_established_after_the_deadline_sends_nothing(
 def test_next_address_is_tried_when_one_is_refused(
     client: HttpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wire.finds(monkeypatch, "127.0.0.9", "127.0.0.1")
+    wire.resolve_to(monkeypatch, "127.0.0.9", "127.0.0.1")
     with WireServer(wire.answers(response(OK))) as server:
         assert post(client, server.url.replace("127.0.0.1", "provider.example")).body == OK
 
 
 def test_name_without_an_address_is_not_sent(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    wire.finds(monkeypatch)
+    wire.resolve_to(monkeypatch)
     with pytest.raises(ConnectFailed):
         post(client, "http://provider.example")
 

@@ -15,14 +15,14 @@ from sms.queue_helpers import (
     EMPTY,
     REPLIES,
     REPORTS,
+    answers_in_order,
     api,
-    datetimes,
+    datetime_of,
     error_xml,
     key_answer,
     make_queue,
     message_xml,
     messages_xml,
-    replies,
     send_sms,
 )
 from sms.wire import WireServer, response
@@ -44,7 +44,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 def sandbox(clock: ManualClock) -> Iterator[SandboxServer]:
     config = replace(SandboxConfig.default({"testId": "testSecret"}), queue_key_seconds=600)
-    with start_sandbox(config, clock=lambda: datetimes(clock)) as server:
+    with start_sandbox(config, clock=lambda: datetime_of(clock)) as server:
         yield server
 
 
@@ -142,7 +142,7 @@ def test_queue_of_another_account_is_an_error(sandbox: SandboxServer, clock: Man
 
 
 def test_receive_request_has_the_format_of_aliyun(clock: ManualClock) -> None:
-    with WireServer(replies(key_answer())) as keys, WireServer(replies(EMPTY)) as server:
+    with WireServer(answers_in_order(key_answer())) as keys, WireServer(answers_in_order(EMPTY)) as server:
         with reading(keys.url, server.url, clock) as queue:
             queue.receive(20)
         head = server.requests[0].decode().lower().split("\r\n")
@@ -163,8 +163,8 @@ def test_receive_request_has_the_format_of_aliyun(clock: ManualClock) -> None:
 def test_refused_call_is_repeated_once_with_a_new_key(clock: ManualClock) -> None:
     refused = response(error_xml("SecurityTokenExpired"), 403)
     with (
-        WireServer(replies(key_answer("STS.1"), key_answer("STS.2"), key_answer("STS.3"))) as keys,
-        WireServer(replies(refused, EMPTY, refused)) as server,
+        WireServer(answers_in_order(key_answer("STS.1"), key_answer("STS.2"), key_answer("STS.3"))) as keys,
+        WireServer(answers_in_order(refused, EMPTY, refused)) as server,
         reading(keys.url, server.url, clock) as queue,
     ):
         assert queue.receive(0) == []
@@ -180,8 +180,8 @@ def test_message_of_the_maximum_size_is_received(clock: ManualClock) -> None:
     body = b" " * 65_536
     answer = response(messages_xml(*(message_xml(body[:48_000], str(n)) for n in range(16))))
     with (
-        WireServer(replies(key_answer())) as keys,
-        WireServer(replies(answer)) as server,
+        WireServer(answers_in_order(key_answer())) as keys,
+        WireServer(answers_in_order(answer)) as server,
         reading(keys.url, server.url, clock) as queue,
     ):
         assert [len(message.body) for message in queue.receive(0)] == [48_000] * 16
@@ -212,7 +212,7 @@ BAD = {
 def test_response_without_messages_is_an_error_with_a_code_only(clock: ManualClock, name: str) -> None:
     behave, code = BAD[name]
     with (
-        WireServer(replies(key_answer())) as keys,
+        WireServer(answers_in_order(key_answer())) as keys,
         WireServer(behave) as server,
         reading(keys.url, server.url, clock) as queue,
         pytest.raises(QueueError) as error,
@@ -232,8 +232,8 @@ def test_response_without_messages_is_an_error_with_a_code_only(clock: ManualClo
 )
 def test_failed_delete_is_an_error(clock: ManualClock, answer: bytes, code: str) -> None:
     with (
-        WireServer(replies(key_answer())) as keys,
-        WireServer(replies(answer)) as server,
+        WireServer(answers_in_order(key_answer())) as keys,
+        WireServer(answers_in_order(answer)) as server,
         reading(keys.url, server.url, clock) as queue,
         pytest.raises(QueueError) as error,
     ):
@@ -244,8 +244,8 @@ def test_failed_delete_is_an_error(clock: ManualClock, answer: bytes, code: str)
 
 def test_delete_sends_handles_in_the_body_only(clock: ManualClock) -> None:
     with (
-        WireServer(replies(key_answer())) as keys,
-        WireServer(replies(DELETED)) as server,
+        WireServer(answers_in_order(key_answer())) as keys,
+        WireServer(answers_in_order(DELETED)) as server,
         reading(keys.url, server.url, clock) as queue,
     ):
         queue.delete(["1-a==", "2-b=="])

@@ -14,12 +14,12 @@ from sms.queue_helpers import (
     DELETED,
     EMPTY,
     RecordedStop,
+    answers_in_order,
     error_xml,
     key_answer,
     make_queue,
     message_xml,
     messages_xml,
-    replies,
 )
 from sms.wire import WireServer, response
 from support.events import RecordingEvents
@@ -80,7 +80,7 @@ def running_consumer(
     clock = clock or RealClock()
     events = LoggedEvents()
     with ExitStack() as stack:
-        keys = stack.enter_context(WireServer(replies(key_answer())))
+        keys = stack.enter_context(WireServer(answers_in_order(key_answer())))
         server = stack.enter_context(WireServer(behave))
         consumer = QueueConsumer(
             name="SmsReport",
@@ -106,7 +106,7 @@ def test_message_is_deleted_only_after_it_was_processed() -> None:
         order.append((body, len(setup.deleted())))
         return True
 
-    with running_consumer(replies(BATCH, DELETED, EMPTY), process) as setup:
+    with running_consumer(answers_in_order(BATCH, DELETED, EMPTY), process) as setup:
         assert setup.consumer.drain()
 
         assert order == [(b"a", 0), (b"b", 0), (b"c", 0)]
@@ -123,7 +123,7 @@ def raises(_: bytes) -> bool:
 
 def test_every_read_is_recorded_with_its_result() -> None:
     stop = RecordedStop(2)
-    with running_consumer(replies(EMPTY, response(b"", 500), EMPTY), always, stop) as setup:
+    with running_consumer(answers_in_order(EMPTY, response(b"", 500), EMPTY), always, stop) as setup:
         setup.consumer.run()
 
     assert setup.events.reads[:2] == [
@@ -135,7 +135,7 @@ def test_every_read_is_recorded_with_its_result() -> None:
 @pytest.mark.parametrize("fails", [lambda _: False, raises], ids=["refuses", "crashes"])
 def test_failed_message_is_not_deleted_and_does_not_block_the_others(fails: Handle) -> None:
     with running_consumer(
-        replies(BATCH, DELETED, EMPTY), lambda body: fails(body) if body == b"b" else True
+        answers_in_order(BATCH, DELETED, EMPTY), lambda body: fails(body) if body == b"b" else True
     ) as setup:
         assert not setup.consumer.drain()
 
@@ -144,7 +144,7 @@ def test_failed_message_is_not_deleted_and_does_not_block_the_others(fails: Hand
 
 
 def test_handler_exception_is_logged_by_type_only() -> None:
-    with running_consumer(replies(BATCH, EMPTY), raises) as setup:
+    with running_consumer(answers_in_order(BATCH, EMPTY), raises) as setup:
         setup.consumer.drain()
 
     assert setup.events.emitted[0] == (
@@ -154,7 +154,7 @@ def test_handler_exception_is_logged_by_type_only() -> None:
 
 
 def test_nothing_is_deleted_when_nothing_was_processed() -> None:
-    with running_consumer(replies(BATCH, EMPTY), lambda _: False) as setup:
+    with running_consumer(answers_in_order(BATCH, EMPTY), lambda _: False) as setup:
         assert not setup.consumer.drain()
 
         assert setup.deleted() == []
@@ -162,14 +162,14 @@ def test_nothing_is_deleted_when_nothing_was_processed() -> None:
 
 
 def test_drain_of_an_empty_queue_succeeds() -> None:
-    with running_consumer(replies(EMPTY), always) as setup:
+    with running_consumer(answers_in_order(EMPTY), always) as setup:
         assert setup.consumer.drain()
 
         assert setup.events.emitted == []
 
 
 def test_drain_ends_with_the_first_error() -> None:
-    with running_consumer(replies(response(error_xml("QueueNotExist"), 404)), always) as setup:
+    with running_consumer(answers_in_order(response(error_xml("QueueNotExist"), 404)), always) as setup:
         assert not setup.consumer.drain()
 
         facts = {"queue": "SmsReport", "call": "receive", "code": "QueueNotExist"}
@@ -178,7 +178,7 @@ def test_drain_ends_with_the_first_error() -> None:
 
 def test_failures_back_off_exponentially_up_to_a_maximum() -> None:
     stop = RecordedStop(9)
-    with running_consumer(replies(response(b"", 500)), always, stop) as setup:
+    with running_consumer(answers_in_order(response(b"", 500)), always, stop) as setup:
         setup.consumer.run()
 
         assert stop.waits == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
@@ -189,7 +189,7 @@ def test_failures_back_off_exponentially_up_to_a_maximum() -> None:
 def test_error_is_logged_once_per_code_and_recovery_once() -> None:
     stop = RecordedStop(4)
     failures = [response(b"", 500), response(b"", 500), response(b"", 503), EMPTY, EMPTY, response(b"", 500)]
-    with running_consumer(replies(*failures), always, stop) as setup:
+    with running_consumer(answers_in_order(*failures), always, stop) as setup:
         setup.consumer.run()
 
     assert [(name, facts.get("code")) for name, facts in setup.events.emitted] == [
@@ -215,7 +215,7 @@ def test_no_failure_causes_a_busy_loop(behave: wire.Behave) -> None:
 
 def test_unprocessed_messages_cause_no_busy_loop() -> None:
     stop = RecordedStop(3)
-    with running_consumer(replies(BATCH), lambda _: False, stop) as setup:
+    with running_consumer(answers_in_order(BATCH), lambda _: False, stop) as setup:
         setup.consumer.run()
 
     assert stop.waits == [0.5, 1, 2]
@@ -223,7 +223,7 @@ def test_unprocessed_messages_cause_no_busy_loop() -> None:
 
 def test_failed_delete_backs_off() -> None:
     stop = RecordedStop(1)
-    with running_consumer(replies(BATCH, response(b"", 500)), always, stop) as setup:
+    with running_consumer(answers_in_order(BATCH, response(b"", 500)), always, stop) as setup:
         setup.consumer.run()
 
     assert stop.waits == [0.5]
@@ -235,7 +235,7 @@ def test_failed_delete_backs_off() -> None:
 def test_success_resets_the_backoff() -> None:
     stop = RecordedStop(4)
     bad = response(b"", 500)
-    with running_consumer(replies(bad, bad, BATCH, DELETED, bad, bad), always, stop) as setup:
+    with running_consumer(answers_in_order(bad, bad, BATCH, DELETED, bad, bad), always, stop) as setup:
         setup.consumer.run()
 
     assert stop.waits == [0.5, 1, 0.5, 1]
@@ -243,7 +243,7 @@ def test_success_resets_the_backoff() -> None:
 
 def test_queue_that_returns_early_is_not_polled_at_once() -> None:
     stop = RecordedStop(2)
-    with running_consumer(replies(EMPTY), always, stop) as setup:
+    with running_consumer(answers_in_order(EMPTY), always, stop) as setup:
         setup.consumer.run()
 
         assert len(setup.server.requests) == 2
@@ -253,7 +253,7 @@ def test_queue_that_returns_early_is_not_polled_at_once() -> None:
 def test_busy_queue_is_read_without_a_pause() -> None:
     stop = RecordedStop(1)
     with running_consumer(
-        replies(BATCH, DELETED, BATCH, DELETED, BATCH, DELETED, EMPTY), always, stop
+        answers_in_order(BATCH, DELETED, BATCH, DELETED, BATCH, DELETED, EMPTY), always, stop
     ) as setup:
         setup.consumer.run()
 
@@ -268,7 +268,7 @@ def test_slow_batch_is_abandoned_before_its_messages_come_again() -> None:
         clock.advance(BATCH_SECONDS)
         return True
 
-    with running_consumer(replies(BATCH, DELETED), slowly, RecordedStop(1), clock) as setup:
+    with running_consumer(answers_in_order(BATCH, DELETED), slowly, RecordedStop(1), clock) as setup:
         setup.consumer.run()
 
     assert setup.events.emitted == [("queue_batch", {"queue": "SmsReport", "received": 3, "processed": 1})]
@@ -281,7 +281,7 @@ def test_stop_lets_the_message_in_progress_finish() -> None:
         working.set()
         return may_go_on.wait(20)
 
-    with running_consumer(replies(BATCH, DELETED, EMPTY), process, stop) as setup:
+    with running_consumer(answers_in_order(BATCH, DELETED, EMPTY), process, stop) as setup:
         thread = threading.Thread(target=setup.consumer.run)
         thread.start()
         assert working.wait(10)

@@ -29,8 +29,8 @@ from otp_service.sms.router import Route, SmsRouter
 BLAMED = ProviderResult(SendResult(SendStatus.UNKNOWN, cause=FailureCause.PROVIDER))
 
 
-class Stage:
-    """A router over scripted providers."""
+class RouterSetup:
+    """A router with its clock and events."""
 
     def __init__(self, *routes: Route, max_in_flight: int = 4) -> None:
         self.clock = ManualClock()
@@ -45,12 +45,12 @@ class Stage:
 
 
 @contextmanager
-def staged(*routes: Route, max_in_flight: int = 4) -> Iterator[Stage]:
-    stage = Stage(*routes, max_in_flight=max_in_flight)
+def running_router(*routes: Route, max_in_flight: int = 4) -> Iterator[RouterSetup]:
+    setup = RouterSetup(*routes, max_in_flight=max_in_flight)
     try:
-        yield stage
+        yield setup
     finally:
-        assert stage.router.close(5)
+        assert setup.router.close(5)
 
 
 def route(
@@ -77,12 +77,12 @@ def test_next_route_is_tried_only_when_nothing_was_sent_for_a_reason_of_the_rout
     first: ProviderResult, tried: int
 ) -> None:
     one, two = ScriptedProvider(first), ScriptedProvider(ACCEPTED)
-    with staged(route("one", one), route("two", two)) as stage:
-        outcome = stage.send()
+    with running_router(route("one", one), route("two", two)) as setup:
+        outcome = setup.send()
 
     assert len(one.sent) + len(two.sent) == tried
     assert outcome.route == ("one", "two")[tried - 1]
-    assert ("route_failover" in stage.events.names) is (tried == 2)
+    assert ("route_failover" in setup.events.names) is (tried == 2)
 
 
 @pytest.mark.parametrize(
@@ -90,25 +90,27 @@ def test_next_route_is_tried_only_when_nothing_was_sent_for_a_reason_of_the_rout
 )
 def test_next_route_needs_time_before_the_deadline(left: float, tried: int) -> None:
     two = ScriptedProvider(ACCEPTED)
-    late = ScriptedProvider(NOT_SENT, before=lambda: stage.clock.advance(6 - left))
-    with staged(route("one", late), route("two", two)) as stage:
-        outcome = stage.send(seconds=6)
+    late = ScriptedProvider(NOT_SENT, before=lambda: setup.clock.advance(6 - left))
+    with running_router(route("one", late), route("two", two)) as setup:
+        outcome = setup.send(seconds=6)
 
     assert len(two.sent) == tried - 1
     assert outcome.status is (SendStatus.ACCEPTED if tried == 2 else SendStatus.REFUSED)
 
 
 def test_last_rejection_is_the_outcome() -> None:
-    with staged(route("one", ScriptedProvider(NOT_SENT)), route("two", ScriptedProvider(ARREARS))) as stage:
-        outcome = stage.send()
+    with running_router(
+        route("one", ScriptedProvider(NOT_SENT)), route("two", ScriptedProvider(ARREARS))
+    ) as setup:
+        outcome = setup.send()
 
     assert (outcome.route, outcome.cause) == ("two", FailureCause.ACCOUNT)
 
 
 def test_sms_without_a_route_is_an_account_failure() -> None:
     provider = ScriptedProvider(ACCEPTED)
-    with staged(route("one", provider, Template("signup", "SMS_1"))) as stage:
-        outcome = stage.send()
+    with running_router(route("one", provider, Template("signup", "SMS_1"))) as setup:
+        outcome = setup.send()
 
     assert (outcome.status, outcome.cause) == (SendStatus.REFUSED, FailureCause.ACCOUNT)
     assert outcome.provider_code == "local.no_route"
@@ -122,9 +124,9 @@ def test_route_is_chosen_by_client_country_and_locale() -> None:
         route("abroad", abroad, Template("*", "SMS_2", countries=("HK",))),
         route("plain", plain, TEMPLATE, Template("*", "SMS_3", locale="en")),
     )
-    with staged(*routes) as stage:
+    with running_router(*routes) as setup:
         names = [
-            stage.send(message).route
+            setup.send(message).route
             for message in (sms(client="bank"), sms(phone=HONG_KONG), sms(), sms(locale="en"))
         ]
 
@@ -168,8 +170,8 @@ def test_first_route_that_supports_the_sms_sends_it_with_its_best_template(name:
         route("plain", providers["plain"], Template("login", "SMS_6"), Template("signup", "SMS_7")),
         route("late", providers["late"], Template("*", "SMS_9"), Template("signup", "SMS_8", locale="zh-TW")),
     )
-    with staged(*routes) as stage:
-        outcome = stage.send(message)
+    with running_router(*routes) as setup:
+        outcome = setup.send(message)
 
     sent = [
         (name, template.template_code)
@@ -187,36 +189,36 @@ def test_first_route_that_supports_the_sms_sends_it_with_its_best_template(name:
 )
 def test_supports_checks_client_and_purpose(client: str, purpose: str, *, served: bool) -> None:
     only = route("one", ScriptedProvider(ACCEPTED), Template("login", "SMS_1"), clients=frozenset({"shop"}))
-    with staged(only) as stage:
-        assert stage.router.supports(client, purpose) is served
+    with running_router(only) as setup:
+        assert setup.router.supports(client, purpose) is served
 
 
 def test_account_error_suspends_the_route_for_a_minute() -> None:
     provider = ScriptedProvider(ARREARS, ACCEPTED)
     other = Template("signup", "SMS_2")
-    with staged(route("one", provider, TEMPLATE, other)) as stage:
-        stage.send()
-        stage.clock.advance(59.9)
-        paused = [stage.send(message) for message in (sms(), sms(purpose="signup"))]
-        assert stage.router.states() == {"one": "paused"}
-        stage.clock.advance(0.1)
-        assert stage.send().status is SendStatus.ACCEPTED
-        assert stage.router.states() == {"one": "ok"}
+    with running_router(route("one", provider, TEMPLATE, other)) as setup:
+        setup.send()
+        setup.clock.advance(59.9)
+        paused = [setup.send(message) for message in (sms(), sms(purpose="signup"))]
+        assert setup.router.states() == {"one": "paused"}
+        setup.clock.advance(0.1)
+        assert setup.send().status is SendStatus.ACCEPTED
+        assert setup.router.states() == {"one": "ok"}
 
     assert [(result.cause, result.provider_code) for result in paused] == [
         (FailureCause.ACCOUNT, "local.route_paused"),
         (FailureCause.ACCOUNT, "local.route_paused"),
     ]
     assert len(provider.sent) == 2
-    assert [(event, facts["template_code"]) for event, facts in stage.events.emitted] == [
+    assert [(event, facts["template_code"]) for event, facts in setup.events.emitted] == [
         ("route_suspended", "*")
     ]
 
 
 def test_suspended_route_is_skipped_at_once() -> None:
     provider = ScriptedProvider(ARREARS)
-    with staged(route("one", provider), route("two", ScriptedProvider(ACCEPTED))) as stage:
-        routes = [stage.send().route for _ in range(3)]
+    with running_router(route("one", provider), route("two", ScriptedProvider(ACCEPTED))) as setup:
+        routes = [setup.send().route for _ in range(3)]
 
     assert routes == ["two"] * 3
     assert len(provider.sent) == 1
@@ -225,18 +227,18 @@ def test_suspended_route_is_skipped_at_once() -> None:
 def test_template_error_suspends_only_the_template() -> None:
     provider = ScriptedProvider(NO_TEMPLATE, ACCEPTED)
     other = Template("signup", "SMS_2")
-    with staged(route("one", provider, TEMPLATE, other)) as stage:
-        stage.send()
-        paused = stage.send()
-        assert stage.router.states() == {"one": "paused"}
-        assert stage.send(sms(purpose="signup")).status is SendStatus.ACCEPTED
-        stage.clock.advance(60)
-        assert stage.send().status is SendStatus.ACCEPTED
-        assert stage.router.states() == {"one": "ok"}
+    with running_router(route("one", provider, TEMPLATE, other)) as setup:
+        setup.send()
+        paused = setup.send()
+        assert setup.router.states() == {"one": "paused"}
+        assert setup.send(sms(purpose="signup")).status is SendStatus.ACCEPTED
+        setup.clock.advance(60)
+        assert setup.send().status is SendStatus.ACCEPTED
+        assert setup.router.states() == {"one": "ok"}
 
     assert (paused.cause, paused.provider_code) == (FailureCause.ACCOUNT, "local.route_paused")
     assert len(provider.sent) == 3
-    assert [(event, facts["template_code"]) for event, facts in stage.events.emitted] == [
+    assert [(event, facts["template_code"]) for event, facts in setup.events.emitted] == [
         ("route_suspended", TEMPLATE.template_code)
     ]
 
@@ -248,9 +250,9 @@ def test_rejected_recipient_suspends_nothing() -> None:
         refusal(FailureCause.ACCOUNT),
         ACCEPTED,
     )
-    with staged(route("one", provider)) as stage:
+    with running_router(route("one", provider)) as setup:
         for _ in range(4):
-            stage.send()
+            setup.send()
 
     assert len(provider.sent) == 4
 
@@ -258,40 +260,40 @@ def test_rejected_recipient_suspends_nothing() -> None:
 @pytest.mark.parametrize("failure", [NOT_SENT, UNKNOWN], ids=["not sent", "unknown"])
 def test_breaker_opens_after_five_failures_and_nothing_is_sent(failure: ProviderResult) -> None:
     provider = ScriptedProvider(*[failure] * 5, ACCEPTED)
-    with staged(route("one", provider)) as stage:
+    with running_router(route("one", provider)) as setup:
         for _ in range(5):
-            stage.send()
-        sixth = stage.send()
-        assert stage.router.states() == {"one": "open"}
+            setup.send()
+        sixth = setup.send()
+        assert setup.router.states() == {"one": "open"}
         assert len(provider.sent) == 5
-        stage.clock.advance(5)
-        assert stage.send().status is SendStatus.ACCEPTED
-        assert stage.router.states() == {"one": "ok"}
+        setup.clock.advance(5)
+        assert setup.send().status is SendStatus.ACCEPTED
+        assert setup.router.states() == {"one": "ok"}
 
     assert (sixth.status, sixth.cause, sixth.retry_after) == (SendStatus.REFUSED, FailureCause.PROVIDER, 5)
     assert sixth.provider_code == "local.breaker_open"
-    assert stage.events.names == ["circuit_opened", "circuit_closed"]
+    assert setup.events.names == ["circuit_opened", "circuit_closed"]
 
 
 def test_sms_that_was_not_attempted_does_not_affect_the_breaker() -> None:
     """An SMS that broke a local rule or came too late says nothing about the provider."""
     not_attempted_result = not_attempted(FailureCause.PROVIDER, "deadline")
     provider = ScriptedProvider(*[UNKNOWN] * 4, not_attempted_result, UNKNOWN, not_attempted_result, ACCEPTED)
-    with staged(route("one", provider)) as stage:
+    with running_router(route("one", provider)) as setup:
         for _ in range(6):
-            stage.send()
-        assert stage.router.states() == {"one": "open"}
-        stage.clock.advance(5)
-        stage.send()
-        assert stage.router.states() == {"one": "open"}
+            setup.send()
+        assert setup.router.states() == {"one": "open"}
+        setup.clock.advance(5)
+        setup.send()
+        assert setup.router.states() == {"one": "open"}
 
-    assert stage.events.names == ["circuit_opened"]
+    assert setup.events.names == ["circuit_opened"]
 
 
 def test_open_breaker_sends_through_the_next_route() -> None:
     provider = ScriptedProvider(UNKNOWN)
-    with staged(route("one", provider), route("two", ScriptedProvider(ACCEPTED))) as stage:
-        routes = [stage.send().route for _ in range(6)]
+    with running_router(route("one", provider), route("two", ScriptedProvider(ACCEPTED))) as setup:
+        routes = [setup.send().route for _ in range(6)]
 
     assert routes == ["one"] * 5 + ["two"]
 
@@ -299,34 +301,34 @@ def test_open_breaker_sends_through_the_next_route() -> None:
 @pytest.mark.parametrize("cause", list(FailureCause))
 def test_business_errors_never_open_the_breaker(cause: FailureCause) -> None:
     provider = ScriptedProvider(refusal(cause))
-    with staged(route("one", provider)) as stage:
+    with running_router(route("one", provider)) as setup:
         for _ in range(20):
-            stage.send()
+            setup.send()
 
     assert len(provider.sent) == 20
 
 
 def test_permits_run_out_at_once() -> None:
-    with staged(route("one", ScriptedProvider(ACCEPTED)), max_in_flight=1) as stage:
-        with stage.router.permit(), pytest.raises(ProviderUnavailable) as refused, stage.router.permit():
+    with running_router(route("one", ScriptedProvider(ACCEPTED)), max_in_flight=1) as setup:
+        with setup.router.permit(), pytest.raises(ProviderUnavailable) as refused, setup.router.permit():
             pass
         assert refused.value.retry_after == 1
-        assert stage.send().status is SendStatus.ACCEPTED
+        assert setup.send().status is SendStatus.ACCEPTED
 
 
 def test_close_closes_the_providers() -> None:
     provider = ScriptedProvider(ACCEPTED)
-    stage = Stage(route("one", provider))
+    setup = RouterSetup(route("one", provider))
 
-    assert stage.router.close(1)
+    assert setup.router.close(1)
     assert provider.closed
-    with pytest.raises(ProviderUnavailable), stage.router.permit():
+    with pytest.raises(ProviderUnavailable), setup.router.permit():
         pass
 
 
 def test_router_implements_sms_router() -> None:
-    with staged() as stage:
-        sender: SmsSender = stage.router
+    with running_router() as setup:
+        sender: SmsSender = setup.router
         assert not sender.supports("shop", "login")
 
 

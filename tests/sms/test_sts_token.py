@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 import pytest
 from sms import wire
 from sms.doubles import ManualClock
-from sms.queue_helpers import REPORTS, key_answer, key_source, replies
+from sms.queue_helpers import REPORTS, answers_in_order, key_answer, key_source
 from sms.wire import WireServer, response
 
 from otp_service.sms.aliyun.mns.messages import QueueError
@@ -32,7 +32,7 @@ def serving(clock: ManualClock, behave: wire.Behave) -> Iterator[tuple[StsTokenP
 
 
 def test_key_is_requested_by_message_type_and_queue_name(clock: ManualClock) -> None:
-    with serving(clock, replies(key_answer("STS.1", IN_AN_HOUR))) as (keys, server):
+    with serving(clock, answers_in_order(key_answer("STS.1", IN_AN_HOUR))) as (keys, server):
         key = keys.current()
 
     form = parse_qs(server.requests[0].partition(b"\r\n\r\n")[2].decode())
@@ -48,7 +48,7 @@ def test_key_is_requested_by_message_type_and_queue_name(clock: ManualClock) -> 
 
 def test_key_repr_shows_only_its_id(clock: ManualClock) -> None:
     answer = key_answer(AccessKeySecret="very-secret", SecurityToken="very-token")
-    with serving(clock, replies(answer)) as (keys, _):
+    with serving(clock, answers_in_order(answer)) as (keys, _):
         assert "very" not in repr(keys.current())
 
 
@@ -63,7 +63,10 @@ def test_key_repr_shows_only_its_id(clock: ManualClock) -> None:
     ids=["by age", "before it expires", "wrong clock", "no time at all"],
 )
 def test_key_is_renewed_shortly_before_it_expires(clock: ManualClock, expires: str, life: float) -> None:
-    with serving(clock, replies(key_answer("STS.1", expires), key_answer("STS.2"))) as (keys, server):
+    with serving(clock, answers_in_order(key_answer("STS.1", expires), key_answer("STS.2"))) as (
+        keys,
+        server,
+    ):
         assert keys.current().id == "STS.1"
         clock.advance(life - 1)
         assert keys.current().id == "STS.1"
@@ -73,7 +76,7 @@ def test_key_is_renewed_shortly_before_it_expires(clock: ManualClock, expires: s
 
 
 def test_refused_key_is_renewed_at_once(clock: ManualClock) -> None:
-    with serving(clock, replies(key_answer("STS.1"), key_answer("STS.2"))) as (keys, _):
+    with serving(clock, answers_in_order(key_answer("STS.1"), key_answer("STS.2"))) as (keys, _):
         keys.current()
 
         assert keys.renewed().id == "STS.2"
@@ -82,7 +85,7 @@ def test_refused_key_is_renewed_at_once(clock: ManualClock) -> None:
 
 def test_key_that_cannot_be_renewed_is_used_until_it_expires(clock: ManualClock) -> None:
     busy = response(b"busy", 503)
-    with serving(clock, replies(key_answer("STS.1", IN_FIVE_MINUTES), busy)) as (keys, server):
+    with serving(clock, answers_in_order(key_answer("STS.1", IN_FIVE_MINUTES), busy)) as (keys, server):
         keys.current()
         clock.advance(300 - RENEWAL_MARGIN)
         assert keys.current().id == "STS.1"
@@ -95,7 +98,9 @@ def test_key_that_cannot_be_renewed_is_used_until_it_expires(clock: ManualClock)
 
 
 def test_refused_key_is_never_used_again(clock: ManualClock) -> None:
-    with serving(clock, replies(key_answer("STS.1"), response(b"busy", 503), key_answer("STS.3"))) as (
+    with serving(
+        clock, answers_in_order(key_answer("STS.1"), response(b"busy", 503), key_answer("STS.3"))
+    ) as (
         keys,
         _,
     ):

@@ -1,4 +1,4 @@
-"""A raw socket server whose behaviour is a function, so that it can misbehave in any way."""
+"""A raw socket server that handles each request with a function, and so can misbehave in any way."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import Self
 import pytest
 
 Behave = Callable[[socket.socket], None]
+"""Handles one request on its connection."""
 
 OK = b'{"Message":"OK","RequestId":"F655A8D5-B967","BizId":"900619746936498440^0","Code":"OK"}'
 
@@ -74,7 +75,7 @@ class WireServer:
 
 
 class TlsWireServer(WireServer):
-    """A wire server behind a certificate."""
+    """A WireServer with TLS."""
 
     def __init__(self, behave: Behave, certificate: Path) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -91,7 +92,7 @@ class TlsWireServer(WireServer):
 
 
 def make_certificate(folder: Path) -> Path:
-    """Write `key.pem` and `cert.pem` for 127.0.0.1, which no machine trusts, to *folder* and return it."""
+    """Write `key.pem` and `cert.pem` for 127.0.0.1, which no machine trusts, to *folder*; return *folder*."""
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-batch"]
     command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
@@ -100,6 +101,7 @@ def make_certificate(folder: Path) -> Path:
 
 
 def read_request(connection: socket.socket) -> bytes:
+    """Return the next request on *connection*, or nothing if the client has closed it."""
     data = b""
     while b"\r\n\r\n" not in data:
         piece = connection.recv(65536)
@@ -115,6 +117,7 @@ def read_request(connection: socket.socket) -> bytes:
 
 
 def response(body: bytes, status: int = 200, *headers: str, length: int | None = None) -> bytes:
+    """Return a response; *length* replaces the correct `Content-Length`."""
     lines = (
         f"HTTP/1.1 {status} Whatever",
         f"Content-Length: {len(body) if length is None else length}",
@@ -134,19 +137,22 @@ def answers(*data: bytes) -> Behave:
 
 def in_turn(*behaviours: Behave) -> Behave:
     """Apply the behaviours to the requests in order."""
-    left = list(behaviours)
+    remaining = list(behaviours)
 
     def behave(connection: socket.socket) -> None:
-        left.pop(0)(connection)
+        remaining.pop(0)(connection)
 
     return behave
 
 
 def hangs_up(connection: socket.socket) -> None:
+    """Close the connection without a response."""
     connection.shutdown(socket.SHUT_RDWR)
 
 
 def answers_and_hangs_up(*data: bytes) -> Behave:
+    """Send *data*, then close the connection."""
+
     def behave(connection: socket.socket) -> None:
         connection.sendall(b"".join(data))
         hangs_up(connection)
@@ -171,7 +177,7 @@ def stalls(connection: socket.socket) -> None:
 
 
 def drips(data: bytes, every: float = 0.02, *, after: bytes = b"") -> Behave:
-    """Send *after* at once, and then *data* a byte at a time."""
+    """Send *after* at once, then one byte of *data* every *every* seconds."""
 
     def behave(connection: socket.socket) -> None:
         connection.sendall(after)
@@ -191,10 +197,10 @@ def full_queue(stack: ExitStack) -> socket.socket:
     return listener
 
 
-def finds(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
+def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
     """Resolve every name to *addresses*."""
 
-    def find(_: str, port: int, *__: object) -> list[object]:
+    def getaddrinfo(_: str, port: int, *__: object) -> list[object]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
 
-    monkeypatch.setattr(socket, "getaddrinfo", find)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)

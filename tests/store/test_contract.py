@@ -62,13 +62,13 @@ def test_right_code_approves_only_once(phone: Phone) -> None:
 def test_wrong_code_uses_up_an_attempt(phone: Phone) -> None:
     verification = phone.open()
 
-    left = []
+    attempts_left = []
     for _ in range(5):
         with pytest.raises(WrongCode) as wrong:
             phone.submit(verification, WRONG)
-        left.append(wrong.value.attempts_left)
+        attempts_left.append(wrong.value.attempts_left)
 
-    assert left == [4, 3, 2, 1, 0]
+    assert attempts_left == [4, 3, 2, 1, 0]
     with pytest.raises(AttemptsExhausted):
         phone.submit(verification, RIGHT)
 

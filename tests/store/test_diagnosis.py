@@ -30,12 +30,13 @@ class Bench:
 
     path: Path
 
-    def point(self, url: str, *more: str) -> None:
+    def use_url(self, url: str, *more: str) -> None:
+        """Write a configuration with this Redis URL, and the lines *more* in `[redis]`."""
         text = config_text(url, "http://127.0.0.1:1", free_port(), make_secrets())
         redis = "\n".join(("[redis]", "connect_timeout = 0.3", "read_timeout = 0.3", *more))
         self.path.write_text(text.replace("[redis]", redis), encoding="utf-8")
 
-    def checked(self) -> str:
+    def check_config_issue(self) -> str:
         """Return the only issue that check-config reports."""
         result = CliRunner().invoke(main, ["check-config", "--config", str(self.path)])
         assert PASSWORD not in result.output
@@ -43,7 +44,7 @@ class Bench:
         assert (result.exit_code, head, len(lines)) == (1, "The configuration has 1 error:", 1), result.output
         return lines[0].strip().removeprefix("redis.url: ")
 
-    def looked(self) -> list[tuple[str, str]]:
+    def doctor_problems(self) -> list[tuple[str, str]]:
         """Return the problems that doctor finds with Redis, each with its fix."""
         result = CliRunner().invoke(main, ["doctor", "--json", "--route", "main", "--config", str(self.path)])
         assert PASSWORD not in result.output
@@ -60,12 +61,12 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path / "config.toml")
 
 
-def named(bench: Bench, seen: str, fix: str) -> None:
-    """Assert that both commands name the same cause, and doctor the fix."""
-    assert bench.checked() == seen
-    ((found, how),) = bench.looked()
-    assert found == seen
-    assert how.startswith(fix)
+def assert_explained(bench: Bench, issue: str, fix: str) -> None:
+    """Assert that both commands report this issue, and doctor this fix."""
+    assert bench.check_config_issue() == issue
+    ((reported, reported_fix),) = bench.doctor_problems()
+    assert reported == issue
+    assert reported_fix.startswith(fix)
 
 
 @pytest.fixture(scope="module")
@@ -84,13 +85,13 @@ def protected() -> Iterator[Server]:
 
 
 def test_right_password_is_no_issue(bench: Bench, protected: Server) -> None:
-    bench.point(f"redis://otp:{PASSWORD}@127.0.0.1:{protected.port}")
+    bench.use_url(f"redis://otp:{PASSWORD}@127.0.0.1:{protected.port}")
 
     assert CliRunner().invoke(main, ["check-config", "--config", str(bench.path)]).exit_code == 0
 
 
 @pytest.mark.parametrize(
-    ("login", "seen", "fix"),
+    ("login", "issue", "fix"),
     [
         (
             f"otp:{PASSWORD}x@",
@@ -125,76 +126,80 @@ def test_right_password_is_no_issue(bench: Bench, protected: Server) -> None:
     ],
     ids=["password", "user", "no password", "no command", "no scripts", "no keys"],
 )
-def test_refused_login_is_explained(bench: Bench, protected: Server, login: str, seen: str, fix: str) -> None:
-    bench.point(f"redis://{login}127.0.0.1:{protected.port}")
+def test_refused_login_is_explained(
+    bench: Bench, protected: Server, login: str, issue: str, fix: str
+) -> None:
+    bench.use_url(f"redis://{login}127.0.0.1:{protected.port}")
 
-    named(bench, seen, fix)
+    assert_explained(bench, issue, fix)
 
 
 def test_wrong_password_in_a_file_is_explained(bench: Bench, protected: Server, tmp_path: Path) -> None:
     (tmp_path / "password").write_text(f"{PASSWORD}-old\n", encoding="utf-8")
-    bench.point(f"redis://otp@127.0.0.1:{protected.port}", f'password_file = "{tmp_path / "password"}"')
+    bench.use_url(f"redis://otp@127.0.0.1:{protected.port}", f'password_file = "{tmp_path / "password"}"')
 
-    named(bench, "refuses the user name or the password (WRONGPASS)", "Compare user and password")
+    assert_explained(bench, "refuses the user name or the password (WRONGPASS)", "Compare user and password")
 
 
 def test_unneeded_password_is_explained(bench: Bench, redis_server: Server) -> None:
-    bench.point(f"redis://:{PASSWORD}@127.0.0.1:{redis_server.port}")
+    bench.use_url(f"redis://:{PASSWORD}@127.0.0.1:{redis_server.port}")
 
-    named(bench, "has no password for this user, but one is configured", "Set the password in Redis")
+    assert_explained(
+        bench, "has no password for this user, but one is configured", "Set the password in Redis"
+    )
 
 
 def test_refused_connection_is_explained(bench: Bench) -> None:
-    bench.point(f"redis://127.0.0.1:{closed_port()}")
+    bench.use_url(f"redis://127.0.0.1:{closed_port()}")
 
-    named(bench, "names a host and port where nothing listens (connection refused)", "Start Redis")
+    assert_explained(bench, "names a host and port where nothing listens (connection refused)", "Start Redis")
 
 
 def test_host_without_an_address_is_explained(bench: Bench) -> None:
-    bench.point("redis://no-such-host.invalid")
+    bench.use_url("redis://no-such-host.invalid")
 
-    named(bench, "names a host that has no address (DNS)", "Correct the host in redis.url")
+    assert_explained(bench, "names a host that has no address (DNS)", "Correct the host in redis.url")
 
 
 def test_missing_socket_is_explained(bench: Bench, tmp_path: Path) -> None:
-    bench.point(f"unix://{tmp_path}/redis.sock")
+    bench.use_url(f"unix://{tmp_path}/redis.sock")
 
-    named(bench, "names a socket that does not exist", "Start Redis")
+    assert_explained(bench, "names a socket that does not exist", "Start Redis")
 
 
 def test_missing_database_is_explained(bench: Bench, redis_server: Server) -> None:
-    bench.point(f"redis://127.0.0.1:{redis_server.port}/99")
+    bench.use_url(f"redis://127.0.0.1:{redis_server.port}/99")
 
-    named(bench, "has no database with this number", "Correct the number")
+    assert_explained(bench, "has no database with this number", "Correct the number")
 
 
 def test_single_server_instead_of_a_cluster_is_explained(bench: Bench, redis_server: Server) -> None:
-    bench.point(f"redis+cluster://127.0.0.1:{redis_server.port}")
+    bench.use_url(f"redis+cluster://127.0.0.1:{redis_server.port}")
 
-    named(bench, "is not a cluster", "Use a redis.url that begins with redis://")
+    assert_explained(bench, "is not a cluster", "Use a redis.url that begins with redis://")
 
 
 def test_replica_is_explained(bench: Bench, redis_server: Server) -> None:
     with running(
         redis_binary(), "--replicaof", f"127.0.0.1 {redis_server.port}", "--replica-read-only", "no"
     ) as it:
-        bench.point(it.url)
+        bench.use_url(it.url)
 
-        assert bench.checked() == "Redis is a replica: connect to its master."
+        assert bench.check_config_issue() == "Redis is a replica: connect to its master."
 
 
 def test_read_only_replica_is_explained(bench: Bench, redis_server: Server) -> None:
     with running(redis_binary(), "--replicaof", f"127.0.0.1 {redis_server.port}") as replica:
-        bench.point(replica.url)
+        bench.use_url(replica.url)
 
-        assert bench.checked() == "is a replica, which rejects writes (READONLY)"
+        assert bench.check_config_issue() == "is a replica, which rejects writes (READONLY)"
 
 
 def test_full_memory_is_explained(bench: Bench) -> None:
     with running(redis_binary(), "--maxmemory", "1", "--maxmemory-policy", "noeviction") as server:
-        bench.point(server.url)
+        bench.use_url(server.url)
 
-        named(bench, "rejects writes because its memory is full (OOM)", "Raise maxmemory")
+        assert_explained(bench, "rejects writes because its memory is full (OOM)", "Raise maxmemory")
 
 
 # ── Sentinels ──
@@ -203,15 +208,15 @@ def test_full_memory_is_explained(bench: Bench) -> None:
 def test_unknown_master_is_explained(bench: Bench, redis_server: Server) -> None:
     watched = f"sentinel monitor {NAME} 127.0.0.1 {redis_server.port} 1"
     with running_sentinel(redis_binary(), watched) as sentinel:
-        bench.point(f"redis+sentinel://127.0.0.1:{sentinel.port}/{NAME}x")
+        bench.use_url(f"redis+sentinel://127.0.0.1:{sentinel.port}/{NAME}x")
 
-        named(bench, "leads to Sentinels that know no master of this name", "Compare the name")
+        assert_explained(bench, "leads to Sentinels that know no master of this name", "Compare the name")
 
 
 def test_unreachable_sentinel_is_explained(bench: Bench) -> None:
-    bench.point(f"redis+sentinel://127.0.0.1:{closed_port()}/main")
+    bench.use_url(f"redis+sentinel://127.0.0.1:{closed_port()}/main")
 
-    named(
+    assert_explained(
         bench,
         "leads to Sentinels that cannot be queried; "
         "one of them names a host and port where nothing listens (connection refused)",
@@ -223,48 +228,49 @@ def test_unreachable_sentinel_is_explained(bench: Bench) -> None:
 
 
 @pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+def trusted_authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return authority(tmp_path_factory.mktemp("tls") / "ours")
 
 
 @pytest.fixture(scope="module")
-def tls(ours: Authority) -> Iterator[tuple[Server, int]]:
-    with serving_tls(ours) as serving:
+def tls(trusted_authority: Authority) -> Iterator[tuple[Server, int]]:
+    with serving_tls(trusted_authority) as serving:
         yield serving
 
 
 def test_certificate_of_an_unknown_authority_is_explained(bench: Bench, tls: tuple[Server, int]) -> None:
-    bench.point(f"rediss://127.0.0.1:{tls[1]}")
+    bench.use_url(f"rediss://127.0.0.1:{tls[1]}")
 
-    assert bench.checked().startswith("has an invalid certificate: ")
-    ((_, fix),) = bench.looked()
+    assert bench.check_config_issue().startswith("has an invalid certificate: ")
+    ((_, fix),) = bench.doctor_problems()
     assert fix == "Check redis.ca_file, and the names in the certificate of Redis."
 
 
 def test_missing_tls_is_explained_for_both_sides(
-    bench: Bench, tls: tuple[Server, int], ours: Authority
+    bench: Bench, tls: tuple[Server, int], trusted_authority: Authority
 ) -> None:
     server, port = tls
-    bench.point(f"rediss://127.0.0.1:{server.port}", f'ca_file = "{ours.ca}"')
-    to_a_plain_port = bench.checked()
-    bench.point(f"redis://127.0.0.1:{port}")
+    bench.use_url(f"rediss://127.0.0.1:{server.port}", f'ca_file = "{trusted_authority.ca}"')
+    to_a_plain_port = bench.check_config_issue()
+    bench.use_url(f"redis://127.0.0.1:{port}")
 
     assert to_a_plain_port.startswith(
         ("does not agree on TLS", "ends the connection", "does not answer in time")
     )
     assert (
-        bench.checked() == "closes the connection without an answer: perhaps it expects TLS, or is not Redis"
+        bench.check_config_issue()
+        == "closes the connection without an answer: perhaps it expects TLS, or is not Redis"
     )
 
 
-def test_missing_client_certificate_is_explained(bench: Bench, ours: Authority) -> None:
-    with serving_tls(ours, "--tls-auth-clients", "yes") as (_, port):
-        bench.point(f"rediss://127.0.0.1:{port}", f'ca_file = "{ours.ca}"')
+def test_missing_client_certificate_is_explained(bench: Bench, trusted_authority: Authority) -> None:
+    with serving_tls(trusted_authority, "--tls-auth-clients", "yes") as (_, port):
+        bench.use_url(f"rediss://127.0.0.1:{port}", f'ca_file = "{trusted_authority.ca}"')
 
-        assert bench.checked().startswith(("fails in the TLS handshake", "closes the connection"))
+        assert bench.check_config_issue().startswith(("fails in the TLS handshake", "closes the connection"))
 
 
-# ── peers that say one thing ──
+# ── servers that send one fixed reply ──
 
 
 @contextmanager
@@ -295,7 +301,7 @@ def saying(reply: bytes | None) -> Iterator[int]:
 
 
 @pytest.mark.parametrize(
-    ("reply", "seen"),
+    ("reply", "issue"),
     [
         (None, "does not answer in time"),
         (b"-LOADING Redis is loading the dataset in memory\r\n" * 2, "is still loading its data (LOADING)"),
@@ -324,15 +330,15 @@ def saying(reply: bytes | None) -> Iterator[int]:
     ],
     ids=["silence", "loading", "disk", "replicas", "clients", "protected", "stale", "http", "smtp"],
 )
-def test_response_of_another_server_is_explained(bench: Bench, reply: bytes | None, seen: str) -> None:
+def test_response_of_another_server_is_explained(bench: Bench, reply: bytes | None, issue: str) -> None:
     with saying(reply) as port:
-        bench.point(f"redis://127.0.0.1:{port}")
+        bench.use_url(f"redis://127.0.0.1:{port}")
 
-        assert bench.checked() == seen
+        assert bench.check_config_issue() == issue
 
 
 def test_invalid_url_is_reported_offline_too(bench: Bench) -> None:
-    bench.point("redis://one,two")
+    bench.use_url("redis://one,two")
 
     result = CliRunner().invoke(main, ["check-config", "--offline", "--config", str(bench.path)])
 

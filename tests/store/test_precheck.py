@@ -329,12 +329,16 @@ def test_scopes_are_counted_separately_and_returned_in_order(phone: Phone) -> No
 
 
 def test_solution_is_accepted_once_for_its_phone(phone: Phone) -> None:
-    def shown(to: Phone) -> bool:
-        return to.store.precheck(
-            to.phone_key, CLIENT, 5, PrecheckRequest(solved_challenge_id="c" * 22, solution_ttl=60)
+    def is_accepted_for(phone: Phone) -> bool:
+        return phone.store.precheck(
+            phone.phone_key, CLIENT, 5, PrecheckRequest(solved_challenge_id="c" * 22, solution_ttl=60)
         ).challenge_accepted
 
-    assert [shown(phone), shown(phone), shown(another(phone))] == [True, False, True]
+    assert [is_accepted_for(phone), is_accepted_for(phone), is_accepted_for(another(phone))] == [
+        True,
+        False,
+        True,
+    ]
     (mark,) = phone.stored_keys()
     assert 0 < phone.client.ttl(mark) <= 60
 

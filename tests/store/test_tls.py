@@ -56,36 +56,38 @@ def openssl(*arguments: str | Path) -> None:
 
 
 def authority(folder: Path) -> Authority:
+    """Create a certificate authority in *folder*."""
     folder.mkdir()
-    made = Authority(folder)
-    files = ["-keyout", folder / "ca.key", "-out", made.ca]
+    created = Authority(folder)
+    files = ["-keyout", folder / "ca.key", "-out", created.ca]
     openssl(
         "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={folder.name}", "-days", "2", *files
     )
-    return made
+    return created
 
 
 @pytest.fixture(scope="module")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+def trusted_authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return authority(tmp_path_factory.mktemp("tls") / "ours")
 
 
 @contextmanager
-def serving_tls(ours: Authority, *more: str) -> Iterator[tuple[Server, int]]:
+def serving_tls(trusted_authority: Authority, *more: str) -> Iterator[tuple[Server, int]]:
+    """Run a Redis with a certificate of *trusted_authority*; yield it and its TLS port."""
     port = free_port()
-    with running(redis_binary(), *options(ours, port), *more) as server:
+    with running(redis_binary(), *options(trusted_authority, port), *more) as server:
         yield server, port
 
 
-def options(ours: Authority, port: int) -> list[str]:
-    certificate, key = ours.certify("redis", "IP:127.0.0.1")
+def options(trusted_authority: Authority, port: int) -> list[str]:
+    certificate, key = trusted_authority.certify("redis", "IP:127.0.0.1")
     files = [
         "--tls-cert-file",
         str(certificate),
         "--tls-key-file",
         str(key),
         "--tls-ca-cert-file",
-        str(ours.ca),
+        str(trusted_authority.ca),
     ]
     return ["--tls-port", str(port), "--tls-auth-clients", "no", *files]
 
@@ -94,10 +96,10 @@ def check(url: str, terms: RedisOptions) -> None:
     RedisStore(from_url(url, terms), RecordingEvents()).check_health()
 
 
-def test_configured_authority_is_trusted_and_no_other(ours: Authority, tmp_path: Path) -> None:
-    with serving_tls(ours) as (_, port):
+def test_configured_authority_is_trusted_and_no_other(trusted_authority: Authority, tmp_path: Path) -> None:
+    with serving_tls(trusted_authority) as (_, port):
         url = f"rediss://127.0.0.1:{port}"
-        check(url, replace(LONG_TIMEOUTS, ca_file=ours.ca))
+        check(url, replace(LONG_TIMEOUTS, ca_file=trusted_authority.ca))
 
         for terms in (LONG_TIMEOUTS, replace(LONG_TIMEOUTS, ca_file=authority(tmp_path / "theirs").ca)):
             with pytest.raises(StoreUnavailable):
@@ -105,10 +107,10 @@ def test_configured_authority_is_trusted_and_no_other(ours: Authority, tmp_path:
 
 
 def test_configured_authority_replaces_those_of_the_machine(
-    ours: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trusted_authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(ours.ca))
-    with serving_tls(ours) as (_, port):
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted_authority.ca))
+    with serving_tls(trusted_authority) as (_, port):
         url = f"rediss://127.0.0.1:{port}"
         check(url, LONG_TIMEOUTS)
 
@@ -124,9 +126,9 @@ class OtherRedisPy(TlsConnection):
         return wrapped
 
 
-def test_nothing_is_sent_when_redis_py_sets_the_authorities_itself(ours: Authority) -> None:
-    with serving_tls(ours) as (_, port):
-        where = {"host": "127.0.0.1", "port": port, "ssl_ca_certs": str(ours.ca)}
+def test_nothing_is_sent_when_redis_py_sets_the_authorities_itself(trusted_authority: Authority) -> None:
+    with serving_tls(trusted_authority) as (_, port):
+        where = {"host": "127.0.0.1", "port": port, "ssl_ca_certs": str(trusted_authority.ca)}
         with create_client(TlsConnection, LONG_TIMEOUTS, **where) as client:
             assert client.ping()
 
@@ -137,42 +139,48 @@ def test_nothing_is_sent_when_redis_py_sets_the_authorities_itself(ours: Authori
             client.ping()
 
 
-def test_certificate_of_another_host_is_refused(ours: Authority) -> None:
-    with serving_tls(ours) as (_, port), pytest.raises(StoreUnavailable):
-        check(f"rediss://localhost:{port}", replace(LONG_TIMEOUTS, ca_file=ours.ca))
+def test_certificate_of_another_host_is_refused(trusted_authority: Authority) -> None:
+    with serving_tls(trusted_authority) as (_, port), pytest.raises(StoreUnavailable):
+        check(f"rediss://localhost:{port}", replace(LONG_TIMEOUTS, ca_file=trusted_authority.ca))
 
 
-def test_plain_text_server_is_refused(ours: Authority, redis_server: Server) -> None:
+def test_plain_text_server_is_refused(trusted_authority: Authority, redis_server: Server) -> None:
     with pytest.raises(StoreUnavailable):
-        check(redis_server.url.replace("redis://", "rediss://"), RedisOptions(ca_file=ours.ca))
+        check(redis_server.url.replace("redis://", "rediss://"), RedisOptions(ca_file=trusted_authority.ca))
 
 
-def test_redis_that_requires_a_certificate_gets_ours(ours: Authority) -> None:
-    certificate, key = ours.certify("service", "DNS:service")
-    with serving_tls(ours, "--tls-auth-clients", "yes") as (_, port):
-        url, terms = f"rediss://127.0.0.1:{port}", replace(LONG_TIMEOUTS, ca_file=ours.ca)
+def test_redis_that_requires_a_certificate_gets_ours(trusted_authority: Authority) -> None:
+    certificate, key = trusted_authority.certify("service", "DNS:service")
+    with serving_tls(trusted_authority, "--tls-auth-clients", "yes") as (_, port):
+        url, terms = f"rediss://127.0.0.1:{port}", replace(LONG_TIMEOUTS, ca_file=trusted_authority.ca)
         check(url, replace(terms, cert_file=certificate, key_file=key))
 
         with pytest.raises(StoreUnavailable):
             check(url, terms)
 
 
-def test_cluster_works_over_tls(ours: Authority) -> None:
+def test_cluster_works_over_tls(trusted_authority: Authority) -> None:
     port = free_port()
-    with running_cluster(redis_binary(), 1, 0, *options(ours, port), "--tls-cluster", "yes"):
-        check(f"rediss+cluster://127.0.0.1:{port}", replace(LONG_TIMEOUTS, ca_file=ours.ca))
+    with running_cluster(redis_binary(), 1, 0, *options(trusted_authority, port), "--tls-cluster", "yes"):
+        check(f"rediss+cluster://127.0.0.1:{port}", replace(LONG_TIMEOUTS, ca_file=trusted_authority.ca))
 
 
-def test_sentinels_and_their_master_work_over_tls(ours: Authority) -> None:
+def test_sentinels_and_their_master_work_over_tls(trusted_authority: Authority) -> None:
     tls_port = free_port()
-    with serving_tls(ours) as (_, port):
-        own = options(ours, tls_port)
+    with serving_tls(trusted_authority) as (_, port):
+        own = options(trusted_authority, tls_port)
         lines = [
             f"{name.removeprefix('--')} {value}" for name, value in zip(own[::2], own[1::2], strict=True)
         ]
         lines += ["tls-replication yes", f"sentinel monitor {NAME} 127.0.0.1 {port} 1"]
         with running_sentinel(redis_binary(), "\n".join(lines)) as sentinel:
-            check(f"rediss+sentinel://127.0.0.1:{tls_port}/{NAME}", replace(LONG_TIMEOUTS, ca_file=ours.ca))
+            check(
+                f"rediss+sentinel://127.0.0.1:{tls_port}/{NAME}",
+                replace(LONG_TIMEOUTS, ca_file=trusted_authority.ca),
+            )
 
             with pytest.raises(StoreUnavailable):
-                check(f"rediss+sentinel://127.0.0.1:{sentinel.port}/{NAME}", RedisOptions(ca_file=ours.ca))
+                check(
+                    f"rediss+sentinel://127.0.0.1:{sentinel.port}/{NAME}",
+                    RedisOptions(ca_file=trusted_authority.ca),
+                )

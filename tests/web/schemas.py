@@ -12,7 +12,7 @@ from typing import Any
 
 Json = dict[str, Any]
 
-NOTES = {"description", "title", "examples", "default"}
+ANNOTATIONS = {"description", "title", "examples", "default"}
 TYPES: dict[str, Callable[[object], bool]] = {
     "object": lambda value: isinstance(value, dict),
     "array": lambda value: isinstance(value, list),
@@ -37,10 +37,10 @@ class Checker:
 
     def errors(self, schema: Json, value: Any, where: str = "") -> list[str]:
         """Return the errors of *value*; empty if it is valid."""
-        return [fault for rule in schema for fault in self._errors(rule, schema, value, where)]
+        return [error for rule in schema for error in self._errors(rule, schema, value, where)]
 
     def _errors(self, rule: str, schema: Json, value: Any, where: str) -> Iterator[str]:
-        if rule in NOTES or (rule == "items" and not isinstance(value, list)):
+        if rule in ANNOTATIONS or (rule == "items" and not isinstance(value, list)):
             return
         if rule in ("properties", "required", "additionalProperties") and not isinstance(value, dict):
             return
@@ -77,9 +77,9 @@ class Checker:
             yield f"{where} is none of {len(rule)}"
 
     def _oneOf(self, rule: list[Json], _: Json, value: Any, where: str) -> Iterator[str]:  # noqa: N802
-        fitting = sum(not self.errors(choice, value) for choice in rule)
-        if fitting != 1:
-            yield f"{where} is {fitting} of {len(rule)}"
+        matches = sum(not self.errors(choice, value) for choice in rule)
+        if matches != 1:
+            yield f"{where} is {matches} of {len(rule)}"
 
     def _allOf(self, rule: list[Json], _: Json, value: Any, where: str) -> Iterator[str]:  # noqa: N802
         for part in rule:

@@ -53,7 +53,7 @@ def test_name_of_the_scheme_is_case_insensitive(scheme: str) -> None:
 
 
 def test_each_key_identifies_its_own_client(web_app: WebApp) -> None:
-    verification_id = web_app.opened()
+    verification_id = web_app.open_verification()
     named = {"phone": PHONE, "verification_id": verification_id}
 
     assert problem(web_app.post("/otp/status", named, key=fakes.BANK_KEY))["code"] == "verification_not_found"
@@ -108,7 +108,7 @@ def test_a38_known_device_is_passed_to_every_step_of_a_call(call: str, known_dev
     if call == "request":
         answer = web_app.request(**fields)
     else:
-        opened = {"phone": PHONE, "verification_id": web_app.opened()}
+        opened = {"phone": PHONE, "verification_id": web_app.open_verification()}
         web_app.harness.clock.advance(60)
         web_app.harness.store.phone_keys.clear()
         answer = web_app.post("/otp/request", {**opened, **fields})

@@ -156,7 +156,7 @@ def test_rejection_by_the_provider_does_not_contain_its_message(
 
 
 def test_a_resend_sends_the_same_code_of_the_same_verification(web_app: WebApp) -> None:
-    verification_id = web_app.opened()
+    verification_id = web_app.open_verification()
     web_app.harness.clock.advance(60)
 
     answer = web_app.resend(verification_id)
@@ -168,7 +168,7 @@ def test_a_resend_sends_the_same_code_of_the_same_verification(web_app: WebApp) 
 
 
 def test_early_resend_has_a_retry_after(web_app: WebApp) -> None:
-    answer = web_app.resend(web_app.opened())
+    answer = web_app.resend(web_app.open_verification())
 
     assert answer.status_code == 429
     assert problem(answer)["limit"] == "phone_cooldown"
@@ -177,7 +177,7 @@ def test_early_resend_has_a_retry_after(web_app: WebApp) -> None:
 
 @pytest.mark.parametrize("purpose", ["login", "signup"])
 def test_resend_accepts_no_purpose(web_app: WebApp, purpose: str) -> None:
-    verification_id = web_app.opened()
+    verification_id = web_app.open_verification()
     web_app.harness.clock.advance(60)
 
     assert pointers(web_app.request(verification_id=verification_id, purpose=purpose)) == ["/purpose"]
@@ -221,7 +221,7 @@ def test_address_is_accepted_in_every_spelling(web_app: WebApp, client_ip: str) 
 
 
 def test_the_right_code_earns_a_proof(web_app: WebApp) -> None:
-    verification_id = web_app.opened()
+    verification_id = web_app.open_verification()
 
     answer = web_app.verify(verification_id, web_app.harness.sender.last_code)
 
@@ -238,7 +238,7 @@ def test_the_right_code_earns_a_proof(web_app: WebApp) -> None:
 
 
 def test_a_wrong_code_uses_an_attempt_up(web_app: WebApp) -> None:
-    answer = web_app.verify(web_app.opened(), "000000")
+    answer = web_app.verify(web_app.open_verification(), "000000")
 
     assert answer.status_code == 422
     assert problem(answer)["attempts_left"] == 4
@@ -254,14 +254,14 @@ def test_letters_of_a_code_may_be_lower_case(web_app: WebApp) -> None:
 
 
 def test_a_second_right_code_is_a_conflict(web_app: WebApp) -> None:
-    verification_id = web_app.opened()
+    verification_id = web_app.open_verification()
     codes = [web_app.verify(verification_id, web_app.harness.sender.last_code) for _ in range(2)]
 
     assert problem(codes[1])["code"] == "already_verified"
 
 
 def test_the_last_wrong_code_ends_it(web_app: WebApp) -> None:
-    verification_id = web_app.opened()
+    verification_id = web_app.open_verification()
 
     answers = [web_app.verify(verification_id, "000000") for _ in range(6)]
 
@@ -309,7 +309,7 @@ ODD_CODES: dict[str, object] = {
 
 @pytest.mark.parametrize("code", ODD_CODES.values(), ids=ODD_CODES)
 def test_malformed_code_is_rejected_and_uses_no_attempt(web_app: WebApp, code: object) -> None:
-    verification_id = web_app.opened()
+    verification_id = web_app.open_verification()
 
     answer = web_app.verify(verification_id, code)
 
@@ -364,7 +364,7 @@ def test_proof_is_invalid_for_another_purpose_client_or_time(web_app: WebApp) ->
 
 
 def test_status_shows_the_delivery_of_each_send(web_app: WebApp) -> None:
-    verification_id = web_app.opened()
+    verification_id = web_app.open_verification()
     web_app.harness.clock.advance(60)
     web_app.harness.sender.outcome = SendResult(SendStatus.UNKNOWN, route="spare")
     web_app.resend(verification_id)
@@ -381,7 +381,7 @@ def test_status_shows_the_delivery_of_each_send(web_app: WebApp) -> None:
 
 
 def test_ended_verification_allows_no_attempts_or_sends(web_app: WebApp) -> None:
-    verification_id = web_app.opened()
+    verification_id = web_app.open_verification()
     web_app.harness.clock.advance(301)
 
     document = web_app.post("/otp/status", {"phone": PHONE, "verification_id": verification_id}).get_json()
@@ -392,7 +392,7 @@ def test_ended_verification_allows_no_attempts_or_sends(web_app: WebApp) -> None
 
 
 def test_a_verification_of_another_phone_is_not_found(web_app: WebApp) -> None:
-    named = {"phone": OTHER_PHONE, "verification_id": web_app.opened()}
+    named = {"phone": OTHER_PHONE, "verification_id": web_app.open_verification()}
 
     assert problem(web_app.post("/otp/status", named))["code"] == "verification_not_found"
 
@@ -401,7 +401,7 @@ def test_a_verification_of_another_phone_is_not_found(web_app: WebApp) -> None:
 
 
 def test_answer_to_cancel_has_no_content(web_app: WebApp) -> None:
-    verification_id = web_app.opened()
+    verification_id = web_app.open_verification()
     named = {"phone": PHONE, "verification_id": verification_id}
 
     answers = [web_app.post("/otp/cancel", named) for _ in range(2)]
@@ -462,7 +462,7 @@ def test_unlock_that_failed_is_no_event(web_app: WebApp) -> None:
 
 
 def test_no_answer_contains_a_code_and_only_two_contain_the_phone(web_app: WebApp) -> None:
-    verification_id = web_app.opened()
+    verification_id = web_app.open_verification()
     code = web_app.harness.sender.last_code
     wrong = "000000" if code != "000000" else "111111"
     named = {"phone": PHONE, "verification_id": verification_id}

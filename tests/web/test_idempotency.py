@@ -41,7 +41,7 @@ def test_repeated_request_gets_the_same_answer_marked_as_replayed(web_app: WebAp
 
 
 def test_every_call_with_idempotency_marks_replays(web_app: WebApp) -> None:
-    opened = {"phone": PHONE, "verification_id": web_app.opened()}
+    opened = {"phone": PHONE, "verification_id": web_app.open_verification()}
     code = {**opened, "code": web_app.harness.sender.last_code}
     approved = [web_app.post("/otp/verify", code, **KEY) for _ in range(2)]
     proof = {"proof": approved[0].get_json()["proof"], "purpose": "login"}
@@ -187,7 +187,7 @@ def test_key_is_in_no_event_and_no_redis_key(web_app: WebApp, redis: fakeredis.F
 
 
 def test_idempotent_calls_accept_no_key(web_app: WebApp) -> None:
-    opened = {"phone": PHONE, "verification_id": web_app.opened()}
+    opened = {"phone": PHONE, "verification_id": web_app.open_verification()}
 
     assert [web_app.post("/otp/cancel", opened, **KEY).status_code for _ in range(2)] == [204, 204]
     assert "Idempotency-Replayed" not in web_app.post("/otp/status", opened, **KEY).headers

@@ -181,7 +181,7 @@ def test_errors_of_each_call_are_pinned() -> None:
 
 def every_answer(web_app: WebApp) -> Iterator[tuple[str, TestResponse]]:
     """Yield every kind of success and many errors, with their paths."""
-    named = {"phone": PHONE, "verification_id": web_app.opened()}
+    named = {"phone": PHONE, "verification_id": web_app.open_verification()}
     code = web_app.harness.sender.last_code
     yield "/otp/request", web_app.answers[-1]
     yield "/otp/request", web_app.request()

@@ -38,8 +38,8 @@ from otp_service_client.errors import from_problem
 KEY = "sk_own-app-0123456789abcdefghijklmnopqrstuv"
 PROOF_KEY = "proof key of a shop in an own application"
 DOC = Path(__file__).parents[2] / "docs" / "own-flask-app.md"
-PLENTY = 1_000_000
-"""SMS a day: other tests take theirs from the same budgets on the same Redis."""
+SMS_PER_DAY = 1_000_000
+"""Enough for all tests, which share the budgets on one Redis."""
 
 ACCOUNT = {"own": "own-secret"}
 
@@ -65,7 +65,7 @@ def settings(sandbox_url: str, **tables: Any) -> Settings:
                 "shop": {
                     "secret_key_digests": [key_digest(KEY)],
                     "proof_keys": [PROOF_KEY],
-                    "sms_per_day": PLENTY,
+                    "sms_per_day": SMS_PER_DAY,
                 }
             },
             "routes": [
@@ -80,7 +80,7 @@ def settings(sandbox_url: str, **tables: Any) -> Settings:
                 }
             ],
             **tables,
-            "service": {"sms_per_day": PLENTY, **tables.get("service", {})},
+            "service": {"sms_per_day": SMS_PER_DAY, **tables.get("service", {})},
         }
     )
 

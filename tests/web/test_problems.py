@@ -343,7 +343,7 @@ def test_caller_gets_the_reason_for_an_invalid_field(web_app: WebApp) -> None:
 
 
 def test_key_of_another_client_gets_the_same_answer_as_an_unknown_key(web_app: WebApp) -> None:
-    verification_id = web_app.opened()
+    verification_id = web_app.open_verification()
     guesses = [{"phone": PHONE, "verification_id": named} for named in (verification_id, UNKNOWN_ID)]
 
     documents = [problem(web_app.post("/otp/status", guess, key=fakes.BANK_KEY)) for guess in guesses]

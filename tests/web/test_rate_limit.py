@@ -57,7 +57,7 @@ def test_browser_gets_no_rate_limit_headers(web_app: WebApp) -> None:
 
 
 def test_other_outcomes_have_no_rate_limit_headers(web_app: WebApp) -> None:
-    verification_id = web_app.opened()
+    verification_id = web_app.open_verification()
     answers = [
         web_app.verify(verification_id, "000000x"),
         web_app.verify(verification_id, web_app.harness.sender.last_code),

@@ -53,7 +53,7 @@ def push(web_app: WebApp, *items: object, address: str = ADDRESS) -> Any:
 
 
 def test_compressed_push_is_refused(web_app: WebApp) -> None:
-    web_app.opened()
+    web_app.open_verification()
     raw = gzip.compress(json.dumps([delivered(web_app)]).encode())
 
     assert web_app.send(ADDRESS, raw, key=None, content_encoding="gzip").status_code == 415
@@ -64,7 +64,7 @@ def delivered(web_app: WebApp) -> dict[str, object]:
 
 
 def test_push_is_accepted_and_answered_in_aliyuns_format(web_app: WebApp) -> None:
-    verification_id = web_app.opened()
+    verification_id = web_app.open_verification()
 
     answer = push(web_app, delivered(web_app))
 
@@ -74,7 +74,7 @@ def test_push_is_accepted_and_answered_in_aliyuns_format(web_app: WebApp) -> Non
 
 
 def test_undelivered_is_explained_in_both_languages(web_app: WebApp) -> None:
-    verification_id = web_app.opened()
+    verification_id = web_app.open_verification()
     push(web_app, {**delivered(web_app), "success": False, "err_code": "MOBILE_NOT_ON_SERVICE"})
 
     status = web_app.post("/otp/status", {"phone": PHONE, "verification_id": verification_id}).get_json()
@@ -106,7 +106,7 @@ def test_wrong_secret_is_a_404(web_app: WebApp, method: str, secret: str) -> Non
 
 def test_secret_is_in_no_event_and_no_answer(web_app: WebApp) -> None:
     texts = [
-        push(web_app, delivered(web_app) if web_app.opened() else None).get_data(as_text=True),
+        push(web_app, delivered(web_app) if web_app.open_verification() else None).get_data(as_text=True),
         push(web_app, address="/aliyun/reports/" + SECRET[:-1]).get_data(as_text=True),
         web_app.send(ADDRESS, b"no json", key=None).get_data(as_text=True),
         repr(web_app.deps.report_receiver),
@@ -137,7 +137,7 @@ def test_size_has_a_limit(web_app: WebApp) -> None:
 
 
 def test_malformed_items_do_not_affect_the_others(web_app: WebApp) -> None:
-    web_app.opened()
+    web_app.open_verification()
 
     assert push(web_app, 17, delivered(web_app), {"new": "kind"}).status_code == 200
     (counts,) = web_app.harness.events.of("delivery_report_batch")
@@ -145,7 +145,7 @@ def test_malformed_items_do_not_affect_the_others(web_app: WebApp) -> None:
 
 
 def test_failing_store_makes_aliyun_push_again(web_app: WebApp) -> None:
-    web_app.opened()
+    web_app.open_verification()
     web_app.harness.store.failing.add("apply_delivery_reports")
 
     assert push(web_app, delivered(web_app)).status_code == 503

@@ -113,7 +113,7 @@ def test_hosted_page_takes_a_phone_in_any_spelling(row: spellings.PhoneSpelling)
 
 @pytest.mark.parametrize("spelling", ID_SPELLINGS, ids=ascii)
 def test_pasted_id_is_found(web_app: WebApp, spelling: str) -> None:
-    verification_id = web_app.opened()
+    verification_id = web_app.open_verification()
     web_app.harness.clock.advance(61)
     pasted = spelling.format(f"{verification_id[:9]} {verification_id[9:]}")
     body = {"phone": PHONE, "verification_id": pasted}
@@ -124,6 +124,6 @@ def test_pasted_id_is_found(web_app: WebApp, spelling: str) -> None:
 
 
 def test_case_of_an_id_is_significant(web_app: WebApp) -> None:
-    verification_id = web_app.opened()
+    verification_id = web_app.open_verification()
 
     assert web_app.verify(verification_id.swapcase(), "123456").get_json()["code"] == "verification_not_found"

@@ -22,7 +22,7 @@ UNKNOWN_ID = "A" * 22
 
 @dataclass
 class WebApp:
-    """Makes calls, and gives access to the fakes behind them."""
+    """Makes calls to the application, and records the responses as *answers*."""
 
     harness: fakes.Harness
     deps: ApiDependencies
@@ -44,13 +44,13 @@ class WebApp:
         media_type: str | None = "application/json",
         **headers: str,
     ) -> TestResponse:
-        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        all_headers = {name.replace("_", "-"): value for name, value in headers.items()}
         if key is not None:
-            given["Authorization"] = f"Bearer {key}"
-        return self._kept(self.client.post(path, data=raw, headers=given, content_type=media_type))
+            all_headers["Authorization"] = f"Bearer {key}"
+        return self._record(self.client.post(path, data=raw, headers=all_headers, content_type=media_type))
 
     def get(self, path: str) -> TestResponse:
-        return self._kept(self.client.get(path))
+        return self._record(self.client.get(path))
 
     def request(self, phone: str = PHONE, **fields: Any) -> TestResponse:
         return self.post("/otp/request", {"phone": phone, "purpose": "login", **fields})
@@ -63,15 +63,15 @@ class WebApp:
             "/otp/verify", {"phone": PHONE, "verification_id": verification_id, "code": code, **fields}
         )
 
-    def opened(self) -> str:
+    def open_verification(self) -> str:
         """Request a code and return the id of the verification."""
         return str(self.request().get_json()["verification_id"])
 
     def proof(self) -> str:
         """Complete a verification and return the proof."""
-        return str(self.verify(self.opened(), self.harness.sender.last_code).get_json()["proof"])
+        return str(self.verify(self.open_verification(), self.harness.sender.last_code).get_json()["proof"])
 
-    def _kept(self, answer: TestResponse) -> TestResponse:
+    def _record(self, answer: TestResponse) -> TestResponse:
         self.answers.append(answer)
         return answer
 
@@ -81,7 +81,7 @@ def open_web_app(
     prefix: str | None = None,
     report_receiver: AliyunReportEndpoint | None = None,
 ) -> WebApp:
-    """Return a web app; with a *prefix* it is mounted in another application."""
+    """Return an application with the API; with *prefix*, only its blueprint under that prefix."""
     harness = harness or fakes.harness()
     routes: list[dict[str, object]] = [{"name": "main", "state": "ok"}]
     deps = ApiDependencies(
