@@ -83,7 +83,7 @@ def create_app(settings: Settings | None = None, *, challenges: ChallengeProvide
     Without *settings* it is called automatically.
 
     Raises:
-        SettingsError: the settings are invalid. Those of the environment must also be fit for production.
+        SettingsError: the settings are invalid. Those from the environment must also be fit for production.
     """
     if settings is not None:
         return build(settings, challenges=challenges).app
@@ -133,7 +133,7 @@ def _from_environment(challenges: ChallengeProvider | None) -> Flask:
 
 
 def settings_from_environment() -> Settings:
-    """Return the settings of the environment and of the file that `OTP_SERVICE_CONFIG` names, if any.
+    """Return the settings from the environment and from the file that `OTP_SERVICE_CONFIG` names, if any.
 
     Raises:
         SettingsError: they are invalid.

@@ -92,9 +92,9 @@ class Master:
     # ── in the master ──
 
     def when_ready(self, arbiter: Arbiter) -> None:
-        """Handle SIGHUP in place of gunicorn, which would replace its workers without validating settings.
+        """Replace gunicorn's handler of SIGHUP, which replaces the workers without validating the settings.
 
-        gunicorn calls this hook when it listens.
+        gunicorn calls this hook when it starts to listen.
         """
         self._arbiter = arbiter
         if self.shared_metrics:

@@ -1,4 +1,4 @@
-"""Keys and cryptography: HMAC over labelled fields, the derived keys and keyed hashes, AES-256-GCM.
+"""Keys and cryptography: HMAC over labeled fields, the derived keys and keyed hashes, AES-256-GCM.
 
 Each use of a secret has its own key, derived by HMAC with a label, so that a value made for one use is
 worthless for another. Keyed hashes have a separate key, the pseudonym key. Changing it resets all limits;

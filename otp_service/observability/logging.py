@@ -2,7 +2,7 @@
 
 Each line is one JSON object in ASCII, so untrusted text can neither end a line nor send control codes to a
 terminal. A value that is not a plain JSON value is replaced by the name of its type. Text that looks like an
-API key or a phone number is replaced too, as a last defence: callers must not pass such text at all.
+API key or a phone number is replaced too, as a last defense: callers must not pass such text at all.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ class SmsDispatcher:
         return self._send(job, verification, code)
 
     def resend(self, job: SendJob) -> SendOutcome:
-        """Send the code of the verification once more.
+        """Send the code of the verification again.
 
         Raises:
             VerificationError: it is unknown, has ended or is too old.

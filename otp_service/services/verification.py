@@ -205,7 +205,7 @@ class VerificationService:
         risk_solution: str = "",
         idempotency_key: IdempotencyKey | None = None,
     ) -> SendOutcome:
-        """Send the code of a verification once more.
+        """Send the code of a verification again.
 
         If the outcome of the last SMS is unknown, nothing is sent until it counts as not sent: see
         `reconciliation`.

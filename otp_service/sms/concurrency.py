@@ -1,7 +1,7 @@
 """The limit of concurrent sends, each of which runs in the thread that requests it.
 
-A provider that stalls holds at most that many of a server's threads. No extra threads are needed, because a
-provider returns at the deadline by itself.
+A provider that stalls blocks at most that many of a server's threads. No extra threads are needed, because
+every provider returns by the deadline.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A Redis Cluster: finds the server that owns a key, and sends one pipeline to several servers at once.
 
-A server that does not own a slot says so and has not run the command. Only then is the command sent again,
-once, to the server that was named. The pipeline of redis-py's `RedisCluster` cannot be used: after a
-lost reply it sends the command again, and a script would run twice.
+A server that does not own a slot does not run the command; it names the server to ask instead. Only then is
+the command sent again, once, to that server. The pipeline of redis-py's `RedisCluster` cannot be used: after
+a lost reply it sends the command again, and a script would run twice.
 """
 
 from __future__ import annotations

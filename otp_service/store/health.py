@@ -46,7 +46,7 @@ def check(backend: RedisBackend, replicas: int) -> bool:
 
     Raises:
         UnsuitableRedis: a server could lose counters or codes, or has fewer than *replicas* replicas.
-        redis.RedisError: a server does not answer or takes no writes.
+        redis.RedisError: a server does not answer or accepts no writes.
     """
     all_persist = True
     for node, probe in _probes(backend, backend.primaries()):

@@ -56,7 +56,7 @@ def run_checks(
 def _run(name: str, check: Check) -> Iterator[CheckResult]:
     try:
         yield from check()
-    except Exception as error:  # noqa: BLE001 - a defect in one check must not stop the others
+    except Exception as error:  # noqa: BLE001 - a bug in one check must not stop the others
         kind = type(error).__name__
         yield warn(name, f"could not be checked ({kind})", "Fix the problems above, and try again.")
 

@@ -96,7 +96,7 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The number of messages that were *received*, and of those that were *processed*."""
+    """How many messages were *received*, and how many of them were *processed*."""
 
     received: int = 0
     processed: int = 0

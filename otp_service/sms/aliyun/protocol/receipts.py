@@ -114,7 +114,7 @@ _ROWS = (
     _failed(
         "UNKNOWN",
         ResponsibleParty.PROVIDER,
-        "The carrier does not know what became of it.",
+        "The carrier reported an unknown status.",
         "运营商返回状态未知",
     ),
     ReceiptCodeInfo(
