@@ -92,22 +92,22 @@ def test_no_two_processes_have_the_same_nonces_and_request_ids() -> None:
 # ── locks held by another thread during a fork ──
 
 
-def held(lock: Any, work: Callable[[int], Any]) -> Any:
+def result_of_fork_while_locked(lock: Any, work: Callable[[int], Any]) -> Any:
     """Return what *work* returns in a child that was forked while another thread held *lock*."""
-    taken, let_go = threading.Event(), threading.Event()
+    locked, release = threading.Event(), threading.Event()
 
     def hold() -> None:
         with lock:
-            taken.set()
-            let_go.wait(20)
+            locked.set()
+            release.wait(20)
 
     thread = threading.Thread(target=hold)
     thread.start()
-    taken.wait(20)
+    locked.wait(20)
     try:
         return in_forks(work, 1)[0]
     finally:
-        let_go.set()
+        release.set()
         thread.join()
 
 
@@ -118,20 +118,25 @@ def test_no_lock_of_the_parent_blocks_a_child() -> None:
         lambda _: [], limits=LIMITS, clock=fakes.FakeClock(), events=RecordingEvents()
     )
     client = HttpClient(max_connections=1)
-    assert refused(client) == "ConnectionRefusedError"
+    assert connection_error(client) == "ConnectionRefusedError"
     pool: Any = client._adapter._pool
 
-    assert held(bulkhead._changed, lambda _: may_send(bulkhead, ExitStack())) is True
-    assert held(breaker._lock, lambda _: breaker.allow_request()) is True
-    assert held(pauses._lock, lambda _: pauses.is_suspended(EVERY_TEMPLATE)) is False
-    assert held(outages._lock, lambda _: outages.failed("x", "y")) is None
-    assert held(usage_counters._lock, lambda _: usage_counters.record_failure()) is None
+    assert result_of_fork_while_locked(bulkhead._changed, lambda _: may_send(bulkhead, ExitStack())) is True
+    assert result_of_fork_while_locked(breaker._lock, lambda _: breaker.allow_request()) is True
+    assert result_of_fork_while_locked(pauses._lock, lambda _: pauses.is_suspended(EVERY_TEMPLATE)) is False
+    assert result_of_fork_while_locked(outages._lock, lambda _: outages.failed("x", "y")) is None
+    assert (
+        result_of_fork_while_locked(usage_counters._lock, lambda _: usage_counters.record_failure()) is None
+    )
     for lock in (pool.pool.mutex, client._adapter.poolmanager.pools.lock):
-        assert held(lock, lambda _: refused(client)) == "ConnectionRefusedError"
+        assert (
+            result_of_fork_while_locked(lock, lambda _: connection_error(client)) == "ConnectionRefusedError"
+        )
     client.close()
 
 
-def refused(client: HttpClient) -> str:
+def connection_error(client: HttpClient) -> str:
+    """Return the error of a request to a port where nothing listens."""
     try:
         client.post("https://127.0.0.1:1/", {"Host": "x"}, b"", seconds=2)
     except Exception as error:  # noqa: BLE001 - which one is the result
@@ -142,10 +147,10 @@ def refused(client: HttpClient) -> str:
 # ── sends ──
 
 
-def may_send(bulkhead: Bulkhead, held: ExitStack) -> bool:
+def may_send(bulkhead: Bulkhead, permits: ExitStack) -> bool:
     """Return whether there was a permit, which *held* keeps."""
     try:
-        held.enter_context(bulkhead.permit())
+        permits.enter_context(bulkhead.permit())
     except ProviderUnavailable:
         return False
     return True
@@ -353,16 +358,16 @@ def test_child_that_ends_does_not_stop_the_embedded_store() -> None:
 def test_fakeredis_refuses_to_serve_a_child() -> None:
     """It is in the memory of one process, so each child would have its own counts."""
     store = FakeStore()
-    protected = RedisStore(store.client(), RecordingEvents(), shebang=False)
+    parent_store = RedisStore(store.client(), RecordingEvents(), shebang=False)
 
-    def asked(_: int) -> str:
+    def call_store(_: int) -> str:
         try:
-            protected.redis.run_scripts([Call("global_failures", ["otp:x"], [0, 0])])
+            parent_store.redis.run_scripts([Call("global_failures", ["otp:x"], [0, 0])])
         except StoreUnavailable:
             return "unavailable"
         return "served"
 
-    assert in_forks(asked, 1) == ["unavailable"]
+    assert in_forks(call_store, 1) == ["unavailable"]
     assert store.client().ping()
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from wsgiref.types import StartResponse
 
 import pytest
-from support.dns_rebinding import FOREIGN, LOOPBACK, answer, lines, status
+from support.dns_rebinding import FOREIGN, LOOPBACK, answer, host_lines, status
 
 from otp_service.cli.dev_server import DevServer
 from otp_service.local_hosts import LocalHosts
@@ -26,22 +26,22 @@ def url() -> Iterator[str]:
 
 @pytest.mark.parametrize("host", LOOPBACK)
 def test_a44_local_server_answers_loopback_hosts(url: str, host: str) -> None:
-    assert status(url, headers=lines(host)) == 200
+    assert status(url, headers=host_lines(host)) == 200
 
 
 @pytest.mark.parametrize("host", FOREIGN)
 def test_a44_local_server_refuses_foreign_hosts(url: str, host: str) -> None:
-    assert status(url, headers=lines(host)) == 403
+    assert status(url, headers=host_lines(host)) == 403
 
 
 def test_a44_local_server_refuses_requests_with_two_hosts_or_none(url: str) -> None:
     assert status(url, headers="") == 403
-    assert status(url, headers=lines("localhost", "evil.example")) == 403
-    assert status(url, headers=lines("localhost", "localhost")) == 403
+    assert status(url, headers=host_lines("localhost", "evil.example")) == 403
+    assert status(url, headers=host_lines("localhost", "localhost")) == 403
 
 
 def test_refused_head_has_no_body(url: str) -> None:
-    refused = answer(url, headers=lines("evil.example"), method="HEAD")
+    refused = answer(url, headers=host_lines("evil.example"), method="HEAD")
 
     assert refused.endswith(b"\r\n\r\n")
 

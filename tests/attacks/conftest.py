@@ -16,6 +16,6 @@ def target() -> Iterator[Target]:
 
 @pytest.fixture(scope="module")
 def movable_target() -> Iterator[Target]:
-    """As `target`, with a clock that the test can move."""
+    """Like `target`, with a clock that the test can advance."""
     with running_target(movable=True) as running:
         yield running

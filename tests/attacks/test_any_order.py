@@ -43,7 +43,7 @@ class AnyOrder(RuleBasedStateMachine):
     store: ClassVar[redis.Redis]
     """One connection for all sequences; the phone states are read after each step."""
 
-    opened = Bundle("opened")
+    verifications = Bundle("verifications")
     proofs = Bundle("proofs")
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     # ── calls ──
 
-    @rule(target=opened, client=ANY_CLIENT, purpose=ANY_PURPOSE, which=ANY_PHONE)
+    @rule(target=verifications, client=ANY_CLIENT, purpose=ANY_PURPOSE, which=ANY_PHONE)
     def request(self, client: str, purpose: str, which: int) -> Any:
         phone = self.phones[which]
         answer = self.callers[client].request(phone, purpose)
@@ -70,34 +70,34 @@ class AnyOrder(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.target.pass_time(seconds)
 
-    @rule(held=opened)
-    def resend(self, held: tuple[str, str, str]) -> None:
-        client, phone, vid = held
+    @rule(verification=verifications)
+    def resend(self, verification: tuple[str, str, str]) -> None:
+        client, phone, vid = verification
         self.callers[client].resend(phone, vid)
 
-    @rule(target=proofs, held=opened, guess=GUESS, times=TIMES)
-    def verify(self, held: tuple[str, str, str], guess: str, times: int) -> Any:
-        client, phone, vid = held
+    @rule(target=proofs, verification=verifications, guess=GUESS, times=TIMES)
+    def verify(self, verification: tuple[str, str, str], guess: str, times: int) -> Any:
+        client, phone, vid = verification
         answers = [
             self.callers[client].verify(phone, vid, self._code(phone, vid, guess)) for _ in range(times)
         ]
         return multiple(*(answer.body["proof"] for answer in answers if answer.status == 200))
 
-    @rule(target=proofs, held=opened, client=ANY_CLIENT, which=ANY_PHONE)
-    def verify_as_a_stranger(self, held: tuple[str, str, str], client: str, which: int) -> Any:
+    @rule(target=proofs, verification=verifications, client=ANY_CLIENT, which=ANY_PHONE)
+    def verify_as_a_stranger(self, verification: tuple[str, str, str], client: str, which: int) -> Any:
         """An attacker knows the code and the id, but is another client or names another phone."""
-        _, phone, vid = held
+        _, phone, vid = verification
         answer = self.callers[client].verify(self.phones[which], vid, self._code(phone, vid, "right"))
         return answer.body["proof"] if answer.status == 200 else multiple()
 
-    @rule(held=opened)
-    def cancel(self, held: tuple[str, str, str]) -> None:
-        client, phone, vid = held
+    @rule(verification=verifications)
+    def cancel(self, verification: tuple[str, str, str]) -> None:
+        client, phone, vid = verification
         self.callers[client].cancel(phone, vid)
 
-    @rule(held=opened, client=ANY_CLIENT)
-    def status(self, held: tuple[str, str, str], client: str) -> None:
-        self.callers[client].status(*held[1:])
+    @rule(verification=verifications, client=ANY_CLIENT)
+    def status(self, verification: tuple[str, str, str], client: str) -> None:
+        self.callers[client].status(*verification[1:])
 
     @rule(proof=proofs, client=ANY_CLIENT, purpose=ANY_PURPOSE)
     def redeem(self, proof: str, client: str, purpose: str) -> None:

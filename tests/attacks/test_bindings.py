@@ -112,19 +112,19 @@ def packed(says: dict[str, object]) -> str:
 def test_a23_disclosed_code_is_useless_without_the_id(movable_target: Target) -> None:
     """The victim requested the code and the attacker learns it: only the victim's page has the id."""
     target, phone = movable_target, new_phone()
-    held = target.open(phone)
-    heard = target.code(phone)
+    victims_id = target.open(phone)
+    disclosed_code = target.code(phone)
     target.pass_time(61)
-    own = target.open(phone)
-    if target.code(phone) == heard:
+    attackers_id = target.open(phone)
+    if target.code(phone) == disclosed_code:
         pytest.skip("once in a million two codes are the same")
 
-    tried = [target.shop.verify(phone, own, heard).body["code"]]
-    tried += [target.shop.verify(phone, guess, heard).body["code"] for guess in near(held)]
+    results = [target.shop.verify(phone, attackers_id, disclosed_code).body["code"]]
+    results += [target.shop.verify(phone, guess, disclosed_code).body["code"] for guess in near(victims_id)]
 
-    assert tried == ["wrong_code", *["verification_not_found"] * (len(tried) - 1)]
-    assert held not in "".join(message["text"] for message in target.deployment.inbox(phone))
-    assert target.shop.verify(phone, held, heard).status == 200
+    assert results == ["wrong_code", *["verification_not_found"] * (len(results) - 1)]
+    assert victims_id not in "".join(message["text"] for message in target.deployment.inbox(phone))
+    assert target.shop.verify(phone, victims_id, disclosed_code).status == 200
 
 
 def near(verification_id: str) -> list[str]:

@@ -97,7 +97,7 @@ def assume_other_code(target: Target, phone: str, used: str) -> None:
 
 @dataclass
 class PatientAttack:
-    """One attacker who guesses at one phone whenever the service allows it, and the cost."""
+    """Guesses at one phone whenever the service allows it, and records the cost."""
 
     target: Target
     phone: str = field(default_factory=new_phone)
@@ -106,7 +106,7 @@ class PatientAttack:
     challenges: int = 0
     guesses: list[float] = field(default_factory=list)
     limits_reached: dict[str, tuple[int, float, int]] = field(default_factory=dict)
-    """Each limit that was reached: SMS before it, seconds since the start, the longest wait in seconds."""
+    """By limit: SMS sent before it was reached, seconds since the start, and the longest wait in seconds."""
 
     def round(self) -> bool:
         """Request, guess five times, and wait for `Retry-After`; return False once the phone is locked."""

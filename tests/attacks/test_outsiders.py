@@ -1,4 +1,4 @@
-"""What a stranger with a publishable key can learn about a phone, take from its owner, or flood."""
+"""Attacks with a publishable key: learning about a phone, locking out its owner, flooding the service."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def open_target() -> Iterator[Target]:
 
 @pytest.fixture(scope="module")
 def poor_target() -> Iterator[Target]:
-    """As `open_target`, with a small budget for shop."""
+    """Like `open_target`, with a small budget for shop."""
     poor = lambda text: behind_a_proxy(text).replace("sms_per_day = 90000", f"sms_per_day = {BUDGET}", 1)  # noqa: E731
     with running_target(change=poor, movable=True) as running:
         running.clients["browser"] = browser(running)

@@ -49,7 +49,7 @@ class Provider:
 
     def __init__(self) -> None:
         self.reply = GOOD
-        self.asked = 0
+        self.requests = 0
 
 
 @contextmanager
@@ -61,12 +61,12 @@ def scripted() -> Iterator[tuple[Provider, str]]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
-            provider.asked += b"Action=SendSms" in body or self.headers.get("x-acs-action") == "SendSms"
-            status, said = provider.reply
+            provider.requests += b"Action=SendSms" in body or self.headers.get("x-acs-action") == "SendSms"
+            status, reply_body = provider.reply
             self.send_response(status)
-            self.send_header("Content-Length", str(len(said)))
+            self.send_header("Content-Length", str(len(reply_body)))
             self.end_headers()
-            self.wfile.write(said)
+            self.wfile.write(reply_body)
 
         def log_message(self, *_: object) -> None:
             """Log nothing."""
@@ -80,21 +80,23 @@ def scripted() -> Iterator[tuple[Provider, str]]:
 
 
 @pytest.fixture(scope="module")
-def misled() -> Iterator[tuple[Provider, Target]]:
+def provider_and_target() -> Iterator[tuple[Provider, Target]]:
     with scripted() as (provider, url), running_target(provider_url=url) as target:
         yield provider, target
 
 
 @pytest.mark.parametrize("case", MISLEADING)
-def test_a24_only_an_explicit_ok_is_a_success(misled: tuple[Provider, Target], case: str) -> None:
-    provider, target = misled
+def test_a24_only_an_explicit_ok_is_a_success(
+    provider_and_target: tuple[Provider, Target], case: str
+) -> None:
+    provider, target = provider_and_target
     phone = new_phone()
     provider.reply = MISLEADING[case]
-    before = provider.asked
+    before = provider.requests
 
     answer = target.shop.request(phone)
 
-    assert provider.asked == before + 1
+    assert provider.requests == before + 1
     assert answer.status != 201
     assert delivery_of(target, phone, answer) in ("unknown", "refused", "gone")
     provider.reply = GOOD  # so that the circuit opens in neither worker

@@ -221,7 +221,7 @@ def test_a18_no_setting_reveals_the_code(target: Target, setting: str) -> None:
 
 
 def test_a19_log_contains_no_code_number_or_key(target: Target) -> None:
-    """Every outcome, and secrets in wrong places, at the level `debug`."""
+    """Covers every outcome, and secrets in wrong fields, at the level `debug`."""
     phone = new_phone()
     opened, code = target_code(target, phone)
     proof = target.shop.verify(phone, opened, code).body["proof"]
@@ -251,7 +251,7 @@ def test_a19_log_contains_no_code_number_or_key(target: Target) -> None:
 
 
 def test_a20_store_does_not_reveal_a_code() -> None:
-    """Not in a value, on disk or on the wire, and not by trying all codes."""
+    """Neither values, files nor traffic contain a code or a hash that can be reversed by trying all codes."""
     with running_target(redis_options=("--rdbcompression", "no", "--appendonly", "yes")) as target:
         with target.redis.client() as client, CommandMonitor(target) as commands:
             phones = [new_phone() for _ in range(12)]

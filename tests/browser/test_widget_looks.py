@@ -183,10 +183,10 @@ def test_texts_can_be_set_before_the_module_is_loaded(page: Page, shop: Shop) ->
 def test_request_has_the_locale_of_the_sms(page: Page, shop: Shop) -> None:
     widget = shop.visit(page, lang="zh-CN")
     widget.phone.fill(new_phone()[3:])
-    with page.expect_request("**/otp/request") as asked:
+    with page.expect_request("**/otp/request") as request_info:
         widget.part("send").click()
 
-    assert asked.value.post_data_json["locale"] == "zh-CN"
+    assert request_info.value.post_data_json["locale"] == "zh-CN"
 
 
 @pytest.mark.parametrize(
@@ -288,8 +288,8 @@ def test_country_field_is_shown_only_with_several_countries(
     widget.part("country").select_option("GB")
     widget.phone.fill("07400123456")
     expect(widget.phone).to_have_value("07400 123456")
-    with page.expect_request("**/otp/request") as asked:
+    with page.expect_request("**/otp/request") as request_info:
         widget.part("send").click()
 
-    assert asked.value.post_data_json["phone"] == "+4407400123456"
+    assert request_info.value.post_data_json["phone"] == "+4407400123456"
     assert chromium.accessibility_violations(page) == []

@@ -33,7 +33,7 @@ def test_reload_continues_at_the_same_step(page: Page, shop: Shop) -> None:
     widget.send(phone[3:])
     code = shop.service.code(phone)
     widget.code.press_sequentially(code[:3])
-    with page.expect_response("**/otp/status") as asked:
+    with page.expect_response("**/otp/status") as response_info:
         page.reload()
     expect(widget.code).to_be_visible()
     expect(widget.code).to_have_value("")
@@ -42,7 +42,7 @@ def test_reload_continues_at_the_same_step(page: Page, shop: Shop) -> None:
     widget.code.fill(code)
     done(widget)
 
-    assert asked.value.json()["sends"] is None
+    assert response_info.value.json()["sends"] is None
     assert len(shop.service.inbox(phone)) == 1
 
 

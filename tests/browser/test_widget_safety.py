@@ -176,11 +176,11 @@ def test_calls_carry_no_cookies(page: Page, shop: Shop) -> None:
     page.context.add_cookies([{"name": "shop", "value": "secret", "url": shop.service.url}])
     widget = shop.visit(page)
     widget.phone.fill(new_phone()[3:])
-    with page.expect_request("**/otp/request") as asked:
+    with page.expect_request("**/otp/request") as request_info:
         widget.part("send").click()
 
-    assert "cookie" not in asked.value.all_headers()
-    assert asked.value.headers["authorization"] == f"Bearer {PUBLISHABLE_KEY}"
+    assert "cookie" not in request_info.value.all_headers()
+    assert request_info.value.headers["authorization"] == f"Bearer {PUBLISHABLE_KEY}"
 
 
 def test_page_of_another_origin_gets_nothing(page: Page, shop: Shop) -> None:

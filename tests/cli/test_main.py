@@ -19,7 +19,7 @@ from urllib.request import Request, urlopen
 import pytest
 from click.testing import CliRunner, Result
 from support.deployment import config_text, exchange, make_secrets, new_phone, running_service
-from support.dns_rebinding import lines, status
+from support.dns_rebinding import host_lines, status
 from support.redis_servers import Server, closed_port, free_port, redis_binary, running
 from support.waiting import eventually
 
@@ -108,7 +108,7 @@ def children(pid: int) -> list[int]:
 
 @pytest.fixture(scope="module")
 def dev() -> Iterator[dict[str, str]]:
-    """What `dev --json` prints, while it runs with an origin of its own."""
+    """The output of `dev --json --origin`, while it runs."""
     options = ("--json", "--port", "0", "--sandbox-port", "0", "--origin", "http://localhost:3000")
     with started("dev", *options) as process:
         yield json.loads(line_of(process))
@@ -150,8 +150,8 @@ def test_a44_dev_answers_no_foreign_host_at_any_address(dev: dict[str, str]) -> 
         ("GET", dev["sandbox_url"], path) for path in ("/inbox", "/inbox.json", "/reports.json", "/")
     ]
     for method, url, path in requests:
-        foreign = status(url, path, lines("evil.example:{port}"), method)
-        own = status(url, path, lines("localhost:{port}"), method)
+        foreign = status(url, path, host_lines("evil.example:{port}"), method)
+        own = status(url, path, host_lines("localhost:{port}"), method)
         assert (path, foreign, own == 403) == (path, 403, False)
 
 

@@ -1,4 +1,4 @@
-"""The hooks of gunicorn's master process, in a process of its own: they change signal masks."""
+"""The hooks of gunicorn's master process, run in a child process because they change signal masks."""
 
 from __future__ import annotations
 

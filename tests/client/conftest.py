@@ -1,4 +1,4 @@
-"""A scripted service, and each of the two clients of it."""
+"""A scripted service, and both Python clients for it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=KINDS)
 def connect(request: pytest.FixtureRequest, _short_pause: None) -> Connect:
-    """What creates a client: `OtpClient`, and `AsyncOtpClient` with calls that block."""
+    """Creates a client: `OtpClient`, or `AsyncOtpClient` with blocking calls."""
     if request.param == "async":
         needs_httpx()
     kind: Connect = KINDS[request.param]

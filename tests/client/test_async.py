@@ -1,4 +1,4 @@
-"""What only `AsyncOtpClient` does: deadlines, cancellation, concurrent calls, event loops."""
+"""Features of `AsyncOtpClient` only: deadlines, cancellation, concurrent calls, event loops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the types of the client allow, judged by mypy, and that both clients offer the same."""
+"""The types of the client, checked by mypy; both clients have the same methods."""
 
 from __future__ import annotations
 

@@ -139,8 +139,8 @@ def test_secrets_are_files_and_no_password_is_in_the_files() -> None:
     assert {name: secret["file"] for name, secret in COMPOSE["secrets"].items()} == {
         name: f"./compose/secrets/{name}" for name in SECRETS
     }
-    asked = [name for service in SERVICES.values() for name in service.get("secrets", [])]
-    assert set(asked) == set(SECRETS)
+    used_secrets = [name for service in SERVICES.values() for name in service.get("secrets", [])]
+    assert set(used_secrets) == set(SECRETS)
     variables = [line for service in SERVICES.values() for line in service.get("environment", {}).items()]
     assert [name for name, _ in variables if "PASSWORD" in name] == ["GF_SECURITY_ADMIN_PASSWORD__FILE"]
 

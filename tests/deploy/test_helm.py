@@ -241,14 +241,14 @@ def test_pod_has_time_to_stop() -> None:
 
 def test_probes_use_liveness_and_readiness() -> None:
     (container,) = pod("default", "Deployment/otp-otp-service")["containers"]
-    asked = {name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
+    probes = {name: container[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
 
-    assert {name: probe["path"] for name, probe in asked.items()} == {
+    assert {name: probe["path"] for name, probe in probes.items()} == {
         "startup": "/healthz",
         "liveness": "/healthz",  # a restart would not fix Redis
         "readiness": "/readyz",
     }
-    assert {probe["port"] for probe in asked.values()} == {"http"}
+    assert {probe["port"] for probe in probes.values()} == {"http"}
     assert container["ports"][0] == {"name": "http", "containerPort": 8080}
 
 

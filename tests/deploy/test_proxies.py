@@ -23,7 +23,7 @@ from otp_service.domain.crypto import Keyring
 from otp_service.settings import load
 
 SOURCE = "127.0.0.7"
-"""Where the calls come from: neither the proxy's address nor the service's."""
+"""The client's IP address, which differs from those of the proxy and the service."""
 
 SAMPLED = {
     "nginx": "nginx/otp-service.conf",
@@ -31,7 +31,7 @@ SAMPLED = {
     "caddyfile": "caddy/Caddyfile",
     "yaml": "traefik/traefik.yml",
 }
-"""The language of a block in the docs → the file it is from."""
+"""The file in deploy/ that a sample in the docs is copied from, by the language of its code block."""
 
 LIES = ("198.51.100.9", "203.0.113.9")
 SPELLINGS = (
@@ -83,7 +83,7 @@ class Recorder:
     """A server that records the headers of each call, and answers 204 or nothing."""
 
     port: int
-    heard: list[Lines] = field(default_factory=list)
+    calls: list[Lines] = field(default_factory=list)
 
 
 @contextmanager
@@ -93,7 +93,7 @@ def recording(*, answers: bool = True) -> Iterator[Recorder]:
 
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
-            recorder.heard.append(self.headers.items())
+            recorder.calls.append(self.headers.items())
             if answers:
                 self.send_response(204)
                 self.end_headers()
@@ -117,7 +117,7 @@ def recording(*, answers: bool = True) -> Iterator[Recorder]:
 
 @dataclass(frozen=True)
 class ProxySetup:
-    """One kind of proxy, in front of the service and in front of a recorder."""
+    """Two proxies of one kind: *proxy* in front of the service, *bare* in front of a recorder."""
 
     proxy: Proxy
     service: Deployment
@@ -181,10 +181,10 @@ def test_a42_forged_header_does_not_change_the_client_ip(proxy_setup: ProxySetup
 def test_a42_proxy_drops_underscores_and_forwards_one_address(proxy_setup: ProxySetup, lines: Lines) -> None:
     answer = proxy_setup.bare.call_with("POST", "/otp/request", b"{}", lines, source=SOURCE)
 
-    names = [name.lower() for name, _ in proxy_setup.recorder.heard[-1]]
+    names = [name.lower() for name, _ in proxy_setup.recorder.calls[-1]]
     assert answer.status == 204
     assert [name for name in names if "_" in name] == []
-    assert [value for name, value in proxy_setup.recorder.heard[-1] if name.lower() == "x-forwarded-for"] == [
+    assert [value for name, value in proxy_setup.recorder.calls[-1] if name.lower() == "x-forwarded-for"] == [
         SOURCE
     ]
     assert {"authorization", "origin", "content-type"} <= set(names)
@@ -209,9 +209,9 @@ def test_post_is_sent_once_even_if_the_instance_never_answers(name: str) -> None
         answers = [proxy.call_with("POST", "/otp/request", b"{}", ordinary()) for _ in range(6)]
 
     assert [answer.status for answer in answers] == [502] * 6
-    assert len(first.heard) + len(second.heard) == 6
-    assert first.heard
-    assert second.heard
+    assert len(first.calls) + len(second.calls) == 6
+    assert first.calls
+    assert second.calls
 
 
 @pytest.mark.parametrize("name", TWO)
@@ -220,7 +220,7 @@ def test_post_goes_to_the_other_instance_while_one_refuses_connections(name: str
         answers = [proxy.call_with("POST", "/otp/request", b"{}", ordinary()) for _ in range(6)]
 
     assert [answer.status for answer in answers] == [204] * 6
-    assert len(other.heard) == 6
+    assert len(other.calls) == 6
 
 
 @pytest.mark.parametrize("name", KINDS)

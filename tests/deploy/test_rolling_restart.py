@@ -35,8 +35,7 @@ from otp_service.sandbox.config import SandboxConfig
 from otp_service.sandbox.server import SandboxServer, start_sandbox
 
 CALLERS = 4
-BETWEEN = 40
-"""How many calls are answered between one restart and the next."""
+CALLS_BETWEEN_RESTARTS = 40
 
 BOUND = 60
 
@@ -160,9 +159,9 @@ def test_rolling_restart_fails_no_call_and_sends_no_sms_twice(
         codes = []
         try:
             for instance in instances:
-                callers.wait_for(BETWEEN)
+                callers.wait_for(CALLS_BETWEEN_RESTARTS)
                 codes.append(instance.restart())
-            callers.wait_for(BETWEEN)
+            callers.wait_for(CALLS_BETWEEN_RESTARTS)
         finally:
             callers.done.set()
         for one in running:

@@ -19,7 +19,7 @@ from support.redis_servers import skip_or_fail
 
 @dataclass(frozen=True)
 class Language:
-    """How to run a program of the docs."""
+    """The command that runs a program of the docs in one language."""
 
     name: str
     file: str

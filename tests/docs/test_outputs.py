@@ -172,7 +172,7 @@ OF_A_REMOTE_HOST = {
 
 
 def test_output_of_doctor_in_the_docs_matches_it(setup: CommandSetup) -> None:
-    """Every line of the docs, in this order, except for names of host, key and sign name."""
+    """The output has every line of the docs in the same order, except for host names, keys and sign names."""
     (block,) = (block for block in CONSOLE if kind(block) == "doctor")
     sign_name_in_review(setup)
     command, _, shown = block.text.partition("\n")

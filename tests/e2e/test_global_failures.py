@@ -27,8 +27,8 @@ def metrics_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def alarmed(metrics_port: int) -> Iterator[Target]:
-    """A service whose alarm has been raised by many guesses."""
+def target_with_alarm(metrics_port: int) -> Iterator[Target]:
+    """A service with the wrong-code alarm on, after many guesses."""
 
     def quick(text: str) -> str:
         tables = (
@@ -43,10 +43,10 @@ def alarmed(metrics_port: int) -> Iterator[Target]:
             phone = new_phone()
             verification_id = from_page(running, phone).body["verification_id"]
             right = running.code(phone)
-            held = {"phone": phone, "verification_id": verification_id}
+            body = {"phone": phone, "verification_id": verification_id}
             for number in range(5):
                 wrong = f"{(int(right) + number + 1) % 10**6:06d}"
-                running.clients["browser"].call("/otp/verify", {**held, "code": wrong}, Origin=ORIGIN)
+                running.clients["browser"].call("/otp/verify", {**body, "code": wrong}, Origin=ORIGIN)
         assert eventually(lambda: warnings(running) == ["wrong_code_alarm"])
         yield running
 
@@ -77,13 +77,13 @@ def command(target: Target, *arguments: str, typed: str = "") -> Result:
     return CliRunner().invoke(main, line, input=typed)
 
 
-def test_backends_are_not_affected_by_the_alarm(alarmed: Target) -> None:
-    assert (asked := from_page(alarmed, new_phone())).body["code"] == "challenge_required"
+def test_backends_are_not_affected_by_the_alarm(target_with_alarm: Target) -> None:
+    assert (asked := from_page(target_with_alarm, new_phone())).body["code"] == "challenge_required"
     assert asked.status == 403
-    assert from_backend(alarmed).status == 201
-    assert from_backend(alarmed, accepts_challenge=False).status == 201
-    assert from_backend(alarmed, known_phone=True).status == 201
-    assert from_backend(alarmed, accepts_challenge=True).body["code"] == "challenge_required"
+    assert from_backend(target_with_alarm).status == 201
+    assert from_backend(target_with_alarm, accepts_challenge=False).status == 201
+    assert from_backend(target_with_alarm, known_phone=True).status == 201
+    assert from_backend(target_with_alarm, accepts_challenge=True).body["code"] == "challenge_required"
 
 
 def metric(name: str, port: int) -> list[float]:
@@ -94,13 +94,13 @@ def metric(name: str, port: int) -> list[float]:
 
 
 def test_operators_see_the_alarm_in_the_log_metrics_readiness_and_doctor(
-    alarmed: Target, metrics_port: int
+    target_with_alarm: Target, metrics_port: int
 ) -> None:
-    shown = command(alarmed, "alarm")
-    facts = json.loads(command(alarmed, "alarm", "--json").stdout)
-    phone = command(alarmed, "limits", typed=new_phone())
-    address = command(alarmed, "limits", "--address", "203.0.113.9", "--json")
-    doctor = command(alarmed, "doctor", "--json")
+    shown = command(target_with_alarm, "alarm")
+    facts = json.loads(command(target_with_alarm, "alarm", "--json").stdout)
+    phone = command(target_with_alarm, "limits", typed=new_phone())
+    address = command(target_with_alarm, "limits", "--address", "203.0.113.9", "--json")
+    doctor = command(target_with_alarm, "doctor", "--json")
 
     assert shown.exit_code == 0
     assert "on: browsers solve a risk challenge" in shown.stdout
@@ -120,21 +120,21 @@ def test_operators_see_the_alarm_in_the_log_metrics_readiness_and_doctor(
     assert eventually(lambda: metric("otp_service_global_failure_level", metrics_port) == [1], 10)
 
 
-def test_cleared_alarm_ends_in_all_workers_and_is_logged(alarmed: Target) -> None:
-    with alarmed.redis.client() as client:
-        before = client.get(today(alarmed, client))
-        refused = command(alarmed, "alarm", "--clear", typed="n\n")
-        kept = client.get(today(alarmed, client))
-        cleared = command(alarmed, "alarm", "--clear", "--yes")
+def test_cleared_alarm_ends_in_all_workers_and_is_logged(target_with_alarm: Target) -> None:
+    with target_with_alarm.redis.client() as client:
+        before = client.get(today(target_with_alarm, client))
+        refused = command(target_with_alarm, "alarm", "--clear", typed="n\n")
+        kept = client.get(today(target_with_alarm, client))
+        cleared = command(target_with_alarm, "alarm", "--clear", "--yes")
 
     assert (refused.exit_code, kept) == (1, before)
     assert (cleared.exit_code, cleared.stdout.splitlines()[-1]) == (0, "Cleared.")
     event = json.loads(cleared.stderr.splitlines()[-1])
     assert (event["event"], event["alarm_level"]) == ("alarm_cleared", 1)
     assert event["wrong"] >= WRONG
-    assert eventually(lambda: is_clear_everywhere(alarmed), 5)
-    assert {from_page(alarmed, new_phone()).status for _ in range(6)} == {201}
-    assert command(alarmed, "alarm").stdout.startswith("wrong-code alarm  off")
+    assert eventually(lambda: is_clear_everywhere(target_with_alarm), 5)
+    assert {from_page(target_with_alarm, new_phone()).status for _ in range(6)} == {201}
+    assert command(target_with_alarm, "alarm").stdout.startswith("wrong-code alarm  off")
 
 
 def today(target: Target, client: redis.Redis) -> str:

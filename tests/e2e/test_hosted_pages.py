@@ -63,11 +63,11 @@ class Visitor:
 
 def test_simultaneous_clicks_send_one_sms_and_use_one_attempt(service: Deployment) -> None:
     visitor, phone = Visitor(service), new_phone()
-    asked = visitor.form("phone", phone=phone)
-    answers = at_once([lambda: visitor.post(asked)] * 8)
+    phone_form = visitor.form("phone", phone=phone)
+    answers = at_once([lambda: visitor.post(phone_form)] * 8)
     wrong = "000001" if service.code(phone) == "000000" else "000000"
-    typed = visitor.form("code", code=wrong)
-    answers += at_once([lambda: visitor.post(typed)] * 8)
+    code_form = visitor.form("code", code=wrong)
+    answers += at_once([lambda: visitor.post(code_form)] * 8)
 
     assert {answer.status for answer in answers} == {303}
     assert len(service.inbox(phone)) == 1

@@ -29,21 +29,21 @@ VISITOR = b"198.51.100.9"
 def proxy(upstream: str, *, appends: bool = True, believes_aliases: bool = False) -> Iterator[str]:
     """Run a proxy that appends one visitor's address after all other headers, as HAProxy does.
 
-    With *believes_aliases* it also accepts the header's name with underscores, as servers do that map both
-    names to one variable.
+    With *believes_aliases* it also accepts header names with underscores, like servers that map both names to
+    one variable.
     """
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
-            lines, length, own = [self.rfile.readline()], 0, appends
+            lines, length, adds_header = [self.rfile.readline()], 0, appends
             while (line := self.rfile.readline()) not in (b"\r\n", b""):
                 name = line.partition(b":")[0]
                 if name.lower() == b"content-length":
                     length = int(line.partition(b":")[2])
                 if believes_aliases and b"_" in name:
-                    line, own = line.replace(b"_", b"-"), False
+                    line, adds_header = line.replace(b"_", b"-"), False
                 lines.append(line)
-            if own:
+            if adds_header:
                 lines.append(b"X-Forwarded-For: " + VISITOR + b"\r\n")
             request = b"".join([*lines, b"Connection: close\r\n\r\n", self.rfile.read(length)])
             self.wfile.write(exchange_raw(upstream, request))

@@ -79,7 +79,7 @@ def configure(client: redis.Redis, values: dict[str, str]) -> None:
 # ── a newer release on the same Redis ──
 
 UNREADABLE = f"{schema.STORE_SCHEMA + 2} {schema.STORE_SCHEMA + 1}"
-"""What a release of the future writes that this one cannot run beside."""
+"""The schema of a future release that this release cannot share Redis with."""
 
 
 def test_not_ready_while_a_newer_release_writes_an_unreadable_schema(

@@ -55,7 +55,7 @@ from otp_service.store.admin import AdminStore
 
 CALLERS = 3
 BETWEEN = 30
-"""How many calls are answered between one restart and the next."""
+"""Number of calls that must succeed between two restarts."""
 
 CROSSWISE = 6
 """Verifications in each mixed phase that are requested at one build and verified at the other."""
@@ -260,7 +260,7 @@ class Load:
 
 
 class Counts:
-    """What Redis has counted, as an operator's commands read it."""
+    """The counts in Redis, read with the operator's commands."""
 
     def __init__(self, instance: Instance) -> None:
         session = open_session(instance.directory / "config.toml")

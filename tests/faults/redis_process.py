@@ -16,7 +16,7 @@ from support.redis_servers import Server, free_port, wait_until_ready
 
 
 class RedisProcess:
-    """One server: always the same port and directory, but not always the same process."""
+    """A Redis server that keeps its port and directory when its process is killed and restarted."""
 
     def __init__(self, binary: str, options: tuple[str, ...], environment: Mapping[str, str]) -> None:
         self._options = options

@@ -41,17 +41,17 @@ def test_f24_clock_step_of_the_store_revives_no_code_and_blocks_no_caller(tmp_pa
         Relay(redis_process.port) as relay,
         running_on(redis_process, relay, f"redis://127.0.0.1:{relay.port}/0") as harness,
     ):
-        old, used, asked = new_phone(), new_phone(), new_phone()
-        verification_id, over = harness.open(old), harness.open(used)
-        right = harness.code(old)
-        assert harness.approve(used, over).status == 200
-        harness.open(asked)
+        old_phone, used_phone, waiting_phone = new_phone(), new_phone(), new_phone()
+        verification_id, used_id = harness.open(old_phone), harness.open(used_phone)
+        right = harness.code(old_phone)
+        assert harness.approve(used_phone, used_id).status == 200
+        harness.open(waiting_phone)
 
         clocks.set_offset(tmp_path, "-2h")
         assert ahead(redis_process) == pytest.approx(-7200, abs=60)
-        back = harness.shop.verify(old, verification_id, right)
-        again = harness.shop.request(asked)
-        reused = harness.approve(used, over)
+        back = harness.shop.verify(old_phone, verification_id, right)
+        again = harness.shop.request(waiting_phone)
+        reused = harness.approve(used_phone, used_id)
         young = new_phone()
         born = harness.open(young)
 
@@ -64,10 +64,10 @@ def test_f24_clock_step_of_the_store_revives_no_code_and_blocks_no_caller(tmp_pa
 
         clocks.set_offset(tmp_path, "+1h")
         assert ahead(redis_process) == pytest.approx(3600, abs=60)
-        forward = harness.shop.verify(old, verification_id, right)
+        forward = harness.shop.verify(old_phone, verification_id, right)
 
         assert forward.body["code"] in ENDED
-        assert harness.approve(used, over).body["code"] in ENDED
+        assert harness.approve(used_phone, used_id).body["code"] in ENDED
         harness.wait_until_healthy()
 
         clocks.set_offset(tmp_path, "+0")

@@ -17,10 +17,10 @@ from support.waiting import wait_until
 Note = Callable[[str, object], None]
 
 LAG = 1.0
-"""Seconds: far more than a replica lags behind on one machine; what is younger may be lost."""
+"""Seconds; much more than the lag of a replica on the same machine. Newer writes may be lost."""
 
 LATEST = 20.0
-"""Seconds in which everybody must be served again, on a machine of any noise; mostly it takes one or two."""
+"""Seconds in which the service must recover, even on a busy machine; usually it takes one or two."""
 
 
 def pointed_at(url: str, *more: str) -> Callable[[str], str]:

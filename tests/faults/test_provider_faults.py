@@ -74,14 +74,14 @@ def running_bench(
         yield Bench(service, proxy)
 
 
-def single(text: str) -> str:
-    """One worker, so that one accepted SMS closes the only circuit breaker."""
+def with_one_worker(text: str) -> str:
+    """Use one worker, so that an accepted SMS closes the only circuit breaker."""
     return with_short_timeouts(text).replace("workers = 2", "workers = 1")
 
 
 @pytest.fixture(scope="module")
 def shared_bench(redis_server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with running_bench(redis_server, tmp_path_factory.mktemp("bench"), single) as opened:
+    with running_bench(redis_server, tmp_path_factory.mktemp("bench"), with_one_worker) as opened:
         yield opened
 
 

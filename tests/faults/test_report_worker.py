@@ -38,7 +38,7 @@ from otp_service.sandbox.config import DEFAULT_QUEUE_PREFIX, SandboxConfig
 from otp_service.sandbox.server import start_sandbox
 
 DEADLINE = 40
-"""Seconds: much more than anything here takes on an idle machine."""
+"""Seconds; much more than any of these tests needs on an idle machine."""
 
 INVISIBLE_SECONDS = 2.0
 

@@ -40,24 +40,24 @@ def test_recent_copy_revives_used_codes_and_proofs_and_a_copy_of_15_minutes_ago_
         running_on(redis_process, relay, f"redis://127.0.0.1:{relay.port}/0") as harness,
     ):
         used, guessed_phone = new_phone(), new_phone()
-        verification_id, guessed = harness.open(used), harness.open(guessed_phone)
-        harness.shop.verify(guessed_phone, guessed, "000000")
+        verification_id, guessed_id = harness.open(used), harness.open(guessed_phone)
+        harness.shop.verify(guessed_phone, guessed_id, "000000")
         snapshot(redis_process, copy)
         first = harness.approve(used, verification_id)
         assert first.status == 200
         assert harness.shop.redeem(first.body["proof"]).status == 200
-        assert harness.shop.verify(guessed_phone, guessed, "000001").body["attempts_left"] == 3
+        assert harness.shop.verify(guessed_phone, guessed_id, "000001").body["attempts_left"] == 3
 
         restore(harness, copy)
         again = harness.approve(used, verification_id)
         assert again.status == 200, "a used code is accepted again"
         assert harness.shop.redeem(again.body["proof"]).status == 200, "and so is its proof"
-        assert harness.shop.verify(guessed_phone, guessed, "000002").body["attempts_left"] == 3, (
+        assert harness.shop.verify(guessed_phone, guessed_id, "000002").body["attempts_left"] == 3, (
             "a free guess"
         )
 
         clocks.set_offset(tmp_path, "+15m")
         restore(harness, copy)
         assert harness.approve(used, verification_id).body["code"] in OVER
-        assert harness.shop.verify(guessed_phone, guessed, "000003").body["code"] in OVER
+        assert harness.shop.verify(guessed_phone, guessed_id, "000003").body["code"] in OVER
         harness.open(new_phone())

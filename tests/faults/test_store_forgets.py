@@ -14,7 +14,7 @@ from support.redis_servers import redis_binary
 from support.waiting import eventually
 
 LOG = ("--appendonly", "yes", "--appendfsync", "no")
-"""What was answered for has been handed to the kernel: only a machine that dies can lose it."""
+"""Acknowledged writes are in the kernel's buffers, so only a crash of the machine can lose them."""
 
 
 # ── F17: a failover that loses data ──
@@ -59,29 +59,29 @@ def test_f17_failover_with_loss_undoes_only_what_was_not_replicated() -> None:
     """A used code is accepted once more within its lifetime, and counts roll back; see docs/operations.md."""
     with replicated() as (harness, replica, between):
         used, guessed_phone = new_phone(), new_phone()
-        verification_id, guessed = harness.open(used), harness.open(guessed_phone)
+        verification_id, guessed_id = harness.open(used), harness.open(guessed_phone)
         right = harness.code(used)
-        harness.shop.verify(guessed_phone, guessed, "000000")
+        harness.shop.verify(guessed_phone, guessed_id, "000000")
         assert eventually(lambda: synced(harness, replica), 10)
 
         between.freeze()
         first = harness.shop.verify(used, verification_id, right)
         redeemed = harness.shop.redeem(first.body["proof"])
-        lost = [harness.shop.verify(guessed_phone, guessed, f"00000{i}") for i in range(1, 4)]
+        lost_guesses = [harness.shop.verify(guessed_phone, guessed_id, f"00000{i}") for i in range(1, 4)]
         fail_over(harness, replica)
         second = harness.shop.verify(used, verification_id, right)
         third = harness.shop.verify(used, verification_id, right)
-        after = harness.shop.verify(guessed_phone, guessed, "000009")
+        after = harness.shop.verify(guessed_phone, guessed_id, "000009")
 
         assert (first.status, redeemed.status) == (200, 200)
-        assert [answer.body["attempts_left"] for answer in lost] == [3, 2, 1]
+        assert [answer.body["attempts_left"] for answer in lost_guesses] == [3, 2, 1]
         assert (second.status, third.status) == (200, 409), "once more, and only once"
         assert after.body["attempts_left"] == 3, "the guess that was replicated stays counted"
         harness.history.sms, harness.history.log = harness.sms(), harness.log()
         assert sorted(violations(harness.history, harness.limits)) == sorted(
             [
                 f"{verification_id} was approved 2 times",
-                f"two guesses for {guessed} were counted as one",
+                f"two guesses for {guessed_id} were counted as one",
                 *([f"{verification_id} has 2 proofs"] if first.body["proof"] != second.body["proof"] else []),
                 f"a code for {verification_id} was evaluated after its end",
             ]

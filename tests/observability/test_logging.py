@@ -147,7 +147,8 @@ def test_composite_logger_passes_events_to_all_loggers() -> None:
 
 
 @pytest.fixture
-def adopted(output: io.BytesIO) -> Iterator[io.BytesIO]:
+def library_log(output: io.BytesIO) -> Iterator[io.BytesIO]:
+    """The output, to which messages of other libraries are logged, too."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     install_logging_handler(events(output, level="debug"))
@@ -156,33 +157,33 @@ def adopted(output: io.BytesIO) -> Iterator[io.BytesIO]:
     root.setLevel(level)
 
 
-def test_library_message_is_logged_without_its_arguments(adopted: io.BytesIO) -> None:
+def test_library_message_is_logged_without_its_arguments(library_log: io.BytesIO) -> None:
     logging.getLogger("some.package").warning("retrying %s", "https://api/?PhoneNumbers=13800138000")
 
-    (line,) = lines(adopted)
+    (line,) = lines(library_log)
 
     assert (line["event"], line["logger"], line["message"]) == ("library_log", "some.package", "retrying %s")
-    assert "13800138000" not in adopted.getvalue().decode()
+    assert "13800138000" not in library_log.getvalue().decode()
 
 
-def test_exception_is_logged_by_its_type(adopted: io.BytesIO) -> None:
+def test_exception_is_logged_by_its_type(library_log: io.BytesIO) -> None:
     error = ValueError("secret text")
     logging.getLogger("werkzeug").error("it failed", exc_info=error)
 
-    (line,) = lines(adopted)
+    (line,) = lines(library_log)
 
     assert (line["level"], line["error"]) == ("error", "ValueError")
-    assert "secret text" not in adopted.getvalue().decode()
+    assert "secret text" not in library_log.getvalue().decode()
 
 
-def test_library_message_below_warning_is_not_logged(adopted: io.BytesIO) -> None:
+def test_library_message_below_warning_is_not_logged(library_log: io.BytesIO) -> None:
     logging.getLogger("some.package").info("chatter")
 
-    assert lines(adopted) == []
+    assert lines(library_log) == []
 
 
 def test_installing_the_handler_twice_does_not_duplicate_lines(
-    adopted: io.BytesIO, output: io.BytesIO
+    library_log: io.BytesIO, output: io.BytesIO
 ) -> None:
     install_logging_handler(events(output, level="debug"))
 

@@ -9,7 +9,7 @@ from support.package_sources import ROOT
 
 
 def test_no_two_lines_are_nearly_equal() -> None:
-    """Of two lines about the same change, one is outdated."""
+    """If two lines describe the same change, one of them is outdated."""
     text = (ROOT / "CHANGELOG.md").read_text("utf-8")
     lines = [line for line in text.splitlines() if line.startswith("- ")]
     alike = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from support.dns_rebinding import FOREIGN, LOOPBACK, answer, lines, status
+from support.dns_rebinding import FOREIGN, LOOPBACK, answer, host_lines, status
 
 from otp_service.sandbox import SandboxConfig, SandboxServer, start_sandbox
 from otp_service.sandbox.app import create_sandbox
@@ -22,34 +22,34 @@ def every_route() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("host", LOOPBACK)
 def test_a44_sandbox_answers_loopback_hosts(server: SandboxServer, host: str) -> None:
-    assert status(server.url, "/inbox.json", lines(host)) == 200
+    assert status(server.url, "/inbox.json", host_lines(host)) == 200
 
 
 @pytest.mark.parametrize("host", FOREIGN)
 def test_a44_sandbox_refuses_foreign_hosts(server: SandboxServer, host: str) -> None:
-    assert status(server.url, "/inbox.json", lines(host)) == 403
+    assert status(server.url, "/inbox.json", host_lines(host)) == 403
 
 
 @pytest.mark.parametrize(("method", "path"), every_route())
 def test_a44_sandbox_refuses_foreign_hosts_at_every_route(
     server: SandboxServer, method: str, path: str
 ) -> None:
-    assert status(server.url, path, lines("evil.example"), method) == 403
-    assert status(server.url, path, lines("localhost"), method) != 403 or method == "POST"
+    assert status(server.url, path, host_lines("evil.example"), method) == 403
+    assert status(server.url, path, host_lines("localhost"), method) != 403 or method == "POST"
 
 
 def test_a44_sandbox_refuses_requests_with_two_hosts_or_none(server: SandboxServer) -> None:
     assert status(server.url, "/inbox.json", "") == 403
-    assert status(server.url, "/inbox.json", lines("localhost", "evil.example")) == 403
-    assert status(server.url, "/inbox.json", lines("evil.example", "localhost")) == 403
+    assert status(server.url, "/inbox.json", host_lines("localhost", "evil.example")) == 403
+    assert status(server.url, "/inbox.json", host_lines("evil.example", "localhost")) == 403
 
 
 def test_a44_host_of_an_absolute_request_url_counts(server: SandboxServer) -> None:
-    assert status(server.url, "http://evil.example/inbox.json", lines("localhost")) == 403
+    assert status(server.url, "http://evil.example/inbox.json", host_lines("localhost")) == 403
 
 
 def test_a44_refusal_shows_nothing_of_the_inbox_and_is_not_cached(server: SandboxServer) -> None:
-    refused = answer(server.url, "/inbox.json", lines("evil.example"))
+    refused = answer(server.url, "/inbox.json", host_lines("evil.example"))
 
     assert b"Cache-Control: no-store" in refused
     assert refused.partition(b"\r\n\r\n")[2].startswith(b"This server answers only on this machine")
@@ -69,4 +69,4 @@ def test_a44_refusal_shows_nothing_of_the_inbox_and_is_not_cached(server: Sandbo
 )
 def test_a44_sandbox_answers_the_address_that_it_listens_on(bound: str, host: str, expected: int) -> None:
     with start_sandbox(CONFIG, host=bound) as server:
-        assert status(server.url, "/inbox.json", lines(host)) == expected
+        assert status(server.url, "/inbox.json", host_lines(host)) == expected

@@ -40,7 +40,7 @@ pytestmark = pytest.mark.sdk
 
 @dataclass(frozen=True)
 class Sdk:
-    """How to run one SDK, and how it reports errors."""
+    """The command that runs one SDK, and how it reports errors."""
 
     script: str
     #: The package that must be installed.

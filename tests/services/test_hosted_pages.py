@@ -38,7 +38,7 @@ ADDRESS, OTHER_ADDRESS = "203.0.113.7", "203.0.113.8"
 
 @dataclass
 class Visit:
-    """One browser on one page."""
+    """A browser that visits one hosted page."""
 
     harness: fakes.Harness
     page_id: str
@@ -147,10 +147,10 @@ def test_verification_uses_the_purpose_and_locale_of_the_page(harness: fakes.Har
     ],
 )
 def test_return_url_must_match_the_list_exactly(harness: fakes.Harness, url: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(InvalidRequest) as error:
         make(harness, return_url=url)
 
-    assert refused.value.errors[0]["pointer"] == "/return_url"
+    assert error.value.errors[0]["pointer"] == "/return_url"
     assert harness.page_store.stored() == {}
 
 
@@ -237,10 +237,10 @@ def test_form_with_a_wrong_key_counts_nothing(harness: fakes.Harness, visit: Vis
 
 
 def test_invalid_client_ip_creates_no_page(harness: fakes.Harness) -> None:
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(InvalidRequest) as error:
         make(harness, client_ip="localhost")
 
-    assert refused.value.errors[0]["pointer"] == "/client_ip"
+    assert error.value.errors[0]["pointer"] == "/client_ip"
     assert (harness.page_store.stored(), harness.page_store.rate_checks) == ({}, [])
 
 
@@ -641,11 +641,14 @@ def test_failing_page_store_is_an_error(harness: fakes.Harness, visit: Visit) ->
 def test_page_shows_a_risk_challenge_until_it_is_solved(harness: fakes.Harness, visit: Visit) -> None:
     harness.store.risk_reasons = ("address_sends_per_hour",)
     visit.send("phone", phone=PHONE)
-    asked = visit.page
+    with_challenge = visit.page
     visit.send("solve", solution="1:one")
 
-    assert (asked.pending_action, asked.challenge) == ("phone", {"algorithm": "fake", "level": 1})
-    assert asked.step is Step.PHONE
+    assert (with_challenge.pending_action, with_challenge.challenge) == (
+        "phone",
+        {"algorithm": "fake", "level": 1},
+    )
+    assert with_challenge.step is Step.PHONE
     assert (visit.page.step, visit.page.pending_action, len(harness.sender.sent)) == (Step.CODE, "", 1)
 
 
@@ -662,10 +665,10 @@ def test_resend_may_require_a_challenge(harness: fakes.Harness, visit: Visit) ->
     harness.clock.advance(60)
     harness.store.risk_reasons = ("address_sends_per_hour",)
     visit.send("resend")
-    asked = visit.page
+    with_challenge = visit.page
     visit.send("solve", solution="1:one")
 
-    assert asked.pending_action == "resend"
+    assert with_challenge.pending_action == "resend"
     assert (visit.page.step, len(harness.sender.sent), visit.page.verifications) == (Step.CODE, 2, 1)
 
 
@@ -686,10 +689,13 @@ def test_a45_page_solves_a_challenge_while_the_wrong_code_alarm_is_on(
 ) -> None:
     harness.usage_counters.level = level
     visit.send("phone", phone=PHONE)
-    asked = visit.page
+    with_challenge = visit.page
     visit.send("solve", solution=f"{level}:one")
 
-    assert (asked.pending_action, asked.challenge) == ("phone", {"algorithm": "fake", "level": level})
+    assert (with_challenge.pending_action, with_challenge.challenge) == (
+        "phone",
+        {"algorithm": "fake", "level": level},
+    )
     assert (visit.page.step, len(harness.sender.sent)) == (Step.CODE, 1)
 
 

@@ -38,27 +38,27 @@ REFUSED = SendResult(SendStatus.REFUSED, route="main", cause=FailureCause.PROVID
 
 
 class LossyStore(RedisStore):
-    """Does the work of some calls and then raises an error, as if their replies were lost."""
+    """Executes all calls. Those in *lost* (separated by spaces) then raise, as if the reply was lost."""
 
     lost: str = ""
 
     def attempt(self, *arguments: Any, **options: bool) -> Approval:
-        return self._unless_lost("attempt", lambda: super(LossyStore, self).attempt(*arguments, **options))
+        return self._execute("attempt", lambda: super(LossyStore, self).attempt(*arguments, **options))
 
     def record_send_result(self, *arguments: Any) -> Any:
-        return self._unless_lost(
+        return self._execute(
             "record_send_result", lambda: super(LossyStore, self).record_send_result(*arguments)
         )
 
     def redeem(self, *arguments: Any) -> bool:
-        return self._unless_lost("redeem", lambda: super(LossyStore, self).redeem(*arguments))
+        return self._execute("redeem", lambda: super(LossyStore, self).redeem(*arguments))
 
     def finish_idempotent(self, *arguments: Any) -> None:
-        return self._unless_lost(
+        return self._execute(
             "finish_idempotent", lambda: super(LossyStore, self).finish_idempotent(*arguments)
         )
 
-    def _unless_lost(self, call: str, work: Callable[[], Any]) -> Any:
+    def _execute(self, call: str, work: Callable[[], Any]) -> Any:
         reply = work()
         if call in self.lost.split():
             raise StoreUnavailable

@@ -1,4 +1,4 @@
-"""What the pre-check counted for an SMS is kept if the SMS was sent, and released if not."""
+"""Quota that the pre-check reserves is kept if the SMS was sent, and released otherwise."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def test_page_fits_a_phone(browser: Browser, site: Path, name: str) -> None:
 
 
 OF_THE_THEME = ("aria-dialog-name", "landmark-unique")
-"""What axe-core says of the theme's own markup: its search dialog, and the buttons of code blocks."""
+"""Violations in the markup of the theme: its search dialog, and the buttons of code blocks."""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

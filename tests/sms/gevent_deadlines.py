@@ -64,11 +64,11 @@ TRICKLING = {
 @pytest.mark.parametrize("name", TRICKLING)
 def test_trickling_response_ends_at_the_deadline(client: HttpClient, name: str) -> None:
     with WireServer(TRICKLING[name]) as server:
-        with ends_in_time(), pytest.raises(ResponseLost) as lost:
+        with ends_in_time(), pytest.raises(ResponseLost) as error:
             post(client, server.url)
         assert len(server.requests) == 1
 
-    assert lost.value.reason == "TimeoutError"
+    assert error.value.reason == "TimeoutError"
 
 
 def test_abandoned_connection_is_not_reused(client: HttpClient) -> None:
@@ -90,12 +90,12 @@ def test_silent_resolver_ends_at_the_deadline_with_nothing_sent(
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", waits)
-    with ends_in_time(), pytest.raises(ConnectFailed) as failed:
+    with ends_in_time(), pytest.raises(ConnectFailed) as error:
         post(client, "http://provider.example")
     release.set()
 
-    assert failed.value.reason == "TimeoutError"
-    assert failed.value.__context__ is None
+    assert error.value.reason == "TimeoutError"
+    assert error.value.__context__ is None
 
 
 @interrupted

@@ -1,4 +1,4 @@
-"""How many sends a router runs at once, and how it waits for them when it closes."""
+"""The limit of concurrent sends of a router, and waiting for them when it is closed."""
 
 from __future__ import annotations
 
@@ -82,9 +82,9 @@ def send(router: SmsRouter, takes: object = 0, deadline: float = 0) -> SendResul
 
 def all_permits(router: SmsRouter) -> bool:
     """Return whether every permit is free."""
-    with ExitStack() as held:
+    with ExitStack() as permits:
         for _ in range(router.max_in_flight):
-            held.enter_context(router.permit())
+            permits.enter_context(router.permit())
     return True
 
 
@@ -105,12 +105,12 @@ def test_send_runs_in_the_calling_thread(router: SmsRouter, sending: Sending) ->
 
 def test_permit_is_released_after_the_send(router: SmsRouter, sending: Sending) -> None:
     with ThreadPoolExecutor(3) as pool:
-        held = [pool.submit(send, router, "until released") for _ in range(3)]
+        futures = [pool.submit(send, router, "until released") for _ in range(3)]
         assert eventually(lambda: sending.started == 3)
         assert is_full(router)
         sending.released.set()
 
-        assert {each.result().status for each in held} == {SendStatus.ACCEPTED}
+        assert {future.result().status for future in futures} == {SendStatus.ACCEPTED}
     assert all_permits(router)
 
 

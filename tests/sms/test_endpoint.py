@@ -44,6 +44,6 @@ def test_endpoint_is_parsed(text: str, url: str, host: str) -> None:
     ],
 )
 def test_other_endpoint_is_rejected_without_quoting_it(text: str) -> None:
-    with pytest.raises(BadEndpoint) as refused:
+    with pytest.raises(BadEndpoint) as error:
         Endpoint.read(text)
-    assert "secret" not in str(refused.value)
+    assert "secret" not in str(error.value)

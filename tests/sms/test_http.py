@@ -91,11 +91,11 @@ def test_target_cannot_inject_a_header(client: HttpClient, target: str) -> None:
 @pytest.mark.parametrize("value", ["a\r\nEvil: b", "a\nEvil: b", "a\rEvil: b", "\u4e91"])
 def test_header_that_cannot_be_sent_sends_nothing(client: HttpClient, header: str, value: str) -> None:
     with WireServer(wire.answers(response(OK))) as server:
-        with pytest.raises(ConnectFailed) as failed:
+        with pytest.raises(ConnectFailed) as error:
             client.post(server.url + "/", {header: value}, b"", seconds=5)
         assert server.requests == []
 
-    _assert_clean(failed.value)
+    _assert_clean(error.value)
 
 
 def test_cookies_are_not_kept(client: HttpClient) -> None:
@@ -136,10 +136,10 @@ def test_connection_close_is_obeyed(client: HttpClient) -> None:
 def test_connection_closed_during_a_request_may_have_carried_it(client: HttpClient) -> None:
     with WireServer(wire.in_turn(wire.answers(response(OK)), wire.hangs_up)) as server:
         post(client, server.url)
-        with pytest.raises(ResponseLost) as lost:
+        with pytest.raises(ResponseLost) as error:
             post(client, server.url)
 
-        assert lost.value.reason == "RemoteDisconnected"
+        assert error.value.reason == "RemoteDisconnected"
         assert len(server.requests) == 2
 
 
@@ -176,13 +176,13 @@ BAD = {
 def test_incomplete_or_malformed_response_is_lost(client: HttpClient, name: str) -> None:
     began = time.monotonic()
     with WireServer(BAD[name]) as server:
-        with pytest.raises(ResponseLost) as lost:
+        with pytest.raises(ResponseLost) as error:
             post(client, server.url)
         took = time.monotonic() - began
         assert len(server.requests) == 1
 
     assert took < 3  # what drips would take ten seconds
-    _assert_clean(lost.value)
+    _assert_clean(error.value)
 
 
 def _assert_clean(error: Exception) -> None:
@@ -194,12 +194,12 @@ def _assert_clean(error: Exception) -> None:
 def test_gzip_bomb_is_not_unpacked(client: HttpClient) -> None:
     with WireServer(BAD["gzip bomb"]) as server:
         tracemalloc.start()
-        with pytest.raises(ResponseLost) as lost:
+        with pytest.raises(ResponseLost) as error:
             post(client, server.url)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
 
-    assert lost.value.reason == "BodyTooLarge"
+    assert error.value.reason == "BodyTooLarge"
     assert peak < 2_000_000
 
 
@@ -302,37 +302,37 @@ def test_refused_connection_is_not_sent(client: HttpClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
-    with pytest.raises(ConnectFailed) as lost:
+    with pytest.raises(ConnectFailed) as error:
         post(client, f"http://127.0.0.1:{port}")
-    assert lost.value.reason == "ConnectionRefusedError"
-    _assert_clean(lost.value)
+    assert error.value.reason == "ConnectionRefusedError"
+    _assert_clean(error.value)
 
 
 def test_unknown_host_is_not_sent(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    lookups = []
 
     def fails(*_: object) -> None:
-        asked.append(_)
+        lookups.append(_)
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", fails)
-    with pytest.raises(ConnectFailed) as lost:
+    with pytest.raises(ConnectFailed) as error:
         post(client, "https://nowhere.invalid")
-    assert lost.value.reason == "gaierror"
-    assert len(asked) == 1
-    _assert_clean(lost.value)
+    assert error.value.reason == "gaierror"
+    assert len(lookups) == 1
+    _assert_clean(error.value)
 
 
 def test_connect_timeout_is_not_sent(client: HttpClient) -> None:
     with ExitStack() as stack:
         port = wire.full_queue(stack).getsockname()[1]
         began = time.monotonic()
-        with pytest.raises(ConnectFailed) as lost:
+        with pytest.raises(ConnectFailed) as error:
             post(client, f"http://127.0.0.1:{port}")
 
     assert time.monotonic() - began < 1
-    assert lost.value.reason == "TimeoutError"
-    _assert_clean(lost.value)
+    assert error.value.reason == "TimeoutError"
+    _assert_clean(error.value)
 
 
 def test_connection_established_after_the_deadline_sends_nothing(
@@ -375,10 +375,10 @@ def test_unread_request_times_out(client: HttpClient) -> None:
 
 
 def test_tls_handshake_that_stalls_is_not_sent(client: HttpClient) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(ConnectFailed) as lost:
+    with socket.create_server(("127.0.0.1", 0)) as listener, pytest.raises(ConnectFailed) as error:
         post(client, f"https://127.0.0.1:{listener.getsockname()[1]}")
 
-    _assert_clean(lost.value)
+    _assert_clean(error.value)
 
 
 def test_tls_to_a_plain_server_is_not_sent(client: HttpClient) -> None:
@@ -391,11 +391,11 @@ def test_tls_to_a_plain_server_is_not_sent(client: HttpClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=refuses, args=(listener,))
         thread.start()
-        with pytest.raises(ConnectFailed) as lost:
+        with pytest.raises(ConnectFailed) as error:
             post(client, f"https://127.0.0.1:{listener.getsockname()[1]}")
         thread.join()
 
-    _assert_clean(lost.value)
+    _assert_clean(error.value)
 
 
 @pytest.fixture(scope="session")
@@ -406,12 +406,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_untrusted_certificate_is_not_sent(client: HttpClient, certificate: Path) -> None:
     with TlsWireServer(wire.answers(response(OK)), certificate) as server:
-        with pytest.raises(ConnectFailed) as lost:
+        with pytest.raises(ConnectFailed) as error:
             post(client, server.url)
         assert server.requests == []
 
-    assert lost.value.reason == "SSLCertVerificationError"
-    _assert_clean(lost.value)
+    assert error.value.reason == "SSLCertVerificationError"
+    _assert_clean(error.value)
 
 
 @pytest.fixture
@@ -431,11 +431,11 @@ def test_trusted_certificate_is_accepted(trusting_client: HttpClient, certificat
 
 def test_certificate_of_another_host_is_not_sent(trusting_client: HttpClient, certificate: Path) -> None:
     with TlsWireServer(wire.answers(response(OK)), certificate) as server:
-        with pytest.raises(ConnectFailed) as lost:
+        with pytest.raises(ConnectFailed) as error:
             post(trusting_client, server.url.replace("127.0.0.1", "localhost"))
         assert server.requests == []
 
-    assert lost.value.reason == "SSLCertVerificationError"
+    assert error.value.reason == "SSLCertVerificationError"
 
 
 def test_trusted_certificates_are_read_once_for_all_connections(
@@ -469,13 +469,13 @@ def test_failure_after_the_tls_handshake_is_a_lost_response(
 ) -> None:
     began = time.monotonic()
     with TlsWireServer(BAD[name], certificate) as server:
-        with pytest.raises(ResponseLost) as lost:
+        with pytest.raises(ResponseLost) as error:
             post(trusting_client, server.url)
         took = time.monotonic() - began
         assert len(server.requests) == 1
 
     assert took < 3  # what drips would take ten seconds
-    _assert_clean(lost.value)
+    _assert_clean(error.value)
 
 
 # ── the environment and the logs ──

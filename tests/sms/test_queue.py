@@ -1,4 +1,4 @@
-"""One queue, read from the sandbox and from servers that misbehave."""
+"""Reading a queue from the sandbox, and from servers that misbehave."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_key_is_renewed_before_it_expires(sandbox: SandboxServer, clock: ManualC
 
 
 def test_expired_key_is_renewed(sandbox: SandboxServer, clock: ManualClock) -> None:
-    """As after the machine slept, while the monotonic clock stood still."""
+    """The situation after a suspended machine resumes: its monotonic clock has stood still."""
     send_sms(sandbox.url, clock, NUMBERS[:1])
     with reading(sandbox.url, sandbox.url, clock) as queue:
         queue.delete([message.handle for message in queue.receive(0)])

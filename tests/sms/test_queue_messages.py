@@ -66,13 +66,13 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_invalid_response_is_rejected(name: str) -> None:
     tracemalloc.start()
-    with pytest.raises(BadXml) as refused:
+    with pytest.raises(BadXml) as error:
         read_messages(BAD[name])
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
     assert peak < 1_000_000
-    assert refused.value.__cause__ is None
+    assert error.value.__cause__ is None
     assert read_error_code(BAD[name]) == ""
 
 

@@ -23,10 +23,10 @@ def test_other_numbers_begin_with_their_country_code() -> None:
 
 @pytest.mark.parametrize("number", ["+18624017194", "+13025550123", "+19995550123"])
 def test_american_number_that_reads_as_mainland_is_never_sent(number: str) -> None:
-    with pytest.raises(UnsupportedRecipient) as refused:
+    with pytest.raises(UnsupportedRecipient) as error:
         phone_numbers(phone(number, 1))
-    assert refused.value.code == "phone_reads_as_mainland"
-    assert number[1:] not in repr(refused.value)
+    assert error.value.code == "phone_reads_as_mainland"
+    assert number[1:] not in repr(error.value)
 
 
 @pytest.mark.parametrize(

@@ -310,9 +310,9 @@ def test_business_errors_never_open_the_breaker(cause: FailureCause) -> None:
 
 def test_permits_run_out_at_once() -> None:
     with running_router(route("one", ScriptedProvider(ACCEPTED)), max_in_flight=1) as setup:
-        with setup.router.permit(), pytest.raises(ProviderUnavailable) as refused, setup.router.permit():
+        with setup.router.permit(), pytest.raises(ProviderUnavailable) as error, setup.router.permit():
             pass
-        assert refused.value.retry_after == 1
+        assert error.value.retry_after == 1
         assert setup.send().status is SendStatus.ACCEPTED
 
 

@@ -154,7 +154,8 @@ def test_ambiguous_number_is_not_looked_up(make_provider: MakeProvider) -> None:
 # ── the request ──
 
 
-def asked(request: bytes) -> dict[str, str]:
+def form_of(request: bytes) -> dict[str, str]:
+    """Return the form fields in the body of *request*."""
     form = parse_qs(request.partition(b"\r\n\r\n")[2].decode())
     return {name: values[0] for name, values in form.items()}
 
@@ -167,7 +168,7 @@ def test_lookup_request_has_number_and_day_in_a_signed_body(
         run(lookup(phone))
 
     (request,) = server.requests
-    params = asked(request)
+    params = form_of(request)
     assert request.startswith(b"POST / HTTP/1.1\r\n")
     assert params["Action"] == "QuerySendDetails"
     assert (params["PhoneNumber"], params["SendDate"]) == (number, "20261123")
@@ -180,7 +181,7 @@ def test_pages_are_read_until_the_own_row_is_found(make_provider: MakeProvider) 
     pages = {"1": page(*others, total=51), "2": page(row(), total=51)}
 
     def behave(connection: Any) -> None:
-        wire.answers(response(pages[asked(server.requests[-1])["CurrentPage"]]))(connection)
+        wire.answers(response(pages[form_of(server.requests[-1])["CurrentPage"]]))(connection)
 
     with asking(make_provider, behave) as (run, server):
         assert run() == DeliveryLookupResult(DeliveryLookupStatus.DELIVERED)
@@ -217,7 +218,7 @@ def test_send_listed_on_the_next_day_is_found(make_provider: MakeProvider) -> No
     before_midnight = datetime.fromisoformat("2026-11-23T23:59:58+08:00").timestamp()
 
     def behave(connection: Any) -> None:
-        is_next_day = asked(server.requests[-1])["SendDate"] == "20261124"
+        is_next_day = form_of(server.requests[-1])["SendDate"] == "20261124"
         wire.answers(response(page(row()) if is_next_day else page()))(connection)
 
     with asking(make_provider, behave) as (run, server):
@@ -228,7 +229,7 @@ def test_no_answer_for_one_day_is_no_answer(make_provider: MakeProvider) -> None
     before_midnight = datetime.fromisoformat("2026-11-23T23:59:58+08:00").timestamp()
 
     def behave(connection: Any) -> None:
-        is_next_day = asked(server.requests[-1])["SendDate"] == "20261124"
+        is_next_day = form_of(server.requests[-1])["SendDate"] == "20261124"
         wire.answers(response(b"", 502) if is_next_day else response(page()))(connection)
 
     with asking(make_provider, behave) as (run, server):

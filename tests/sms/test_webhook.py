@@ -332,6 +332,6 @@ def test_target_may_have_a_path(text: str, url: str, host: str) -> None:
     ],
 )
 def test_other_target_is_rejected_without_quoting_it(text: str) -> None:
-    with pytest.raises(BadEndpoint) as refused:
+    with pytest.raises(BadEndpoint) as error:
         make_provider(text)
-    assert "secret" not in str(refused.value)
+    assert "secret" not in str(error.value)

@@ -518,9 +518,9 @@ def test_store_error_does_not_quote_redis(redis_server: object, real_phone: Phon
     phone_hash = real_phone.phone_key.phone_hash
     real_phone.client.lpush(keys.phone_state(phone_hash), b"not ours")
 
-    with pytest.raises(StoreUnavailable) as failed:
+    with pytest.raises(StoreUnavailable) as error:
         facts_of(admin_store, real_phone)
 
-    assert phone_hash not in repr(failed.value)
-    assert failed.value.__cause__ is None
+    assert phone_hash not in repr(error.value)
+    assert error.value.__cause__ is None
     assert admin_store.erase_phone(phone_hash).keys == 1

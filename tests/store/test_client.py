@@ -178,12 +178,12 @@ def test_other_urls_are_accepted(url: str) -> None:
     ids=["password with a slash", "port too high", "port of letters", "half a bracket", "option", "protocol"],
 )
 def test_url_that_names_no_redis_is_refused_without_repeating_it(url: str) -> None:
-    with pytest.raises(BadRedisUrl) as refused:
+    with pytest.raises(BadRedisUrl) as error:
         client_from_url(url)
 
-    assert str(refused.value).startswith("is not the URL of a Redis, like redis://")
-    assert url not in str(refused.value)
-    assert refused.value.__cause__ is None
+    assert str(error.value).startswith("is not the URL of a Redis, like redis://")
+    assert url not in str(error.value)
+    assert error.value.__cause__ is None
 
 
 def test_closed_client_connects_again(redis_server: Server) -> None:

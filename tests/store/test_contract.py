@@ -513,10 +513,10 @@ def test_exhausted_budget_charges_nothing_else(phone: Phone) -> None:
     full = Budget(f"service:{secrets.token_hex(4)}", "service_sms_per_day", 0, 0.2)
     phone.budgets = {roomy: 1, full: 0}
 
-    with pytest.raises(LimitReached) as refused:
+    with pytest.raises(LimitReached) as error:
         phone.open()
 
-    assert refused.value.limit == "service_sms_per_day"
+    assert error.value.limit == "service_sms_per_day"
     assert phone.stored_keys() == []
     phone.budgets = {roomy: 1}
     phone.open()

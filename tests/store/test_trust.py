@@ -292,14 +292,16 @@ def opened_by(phone: Phone, client: str) -> Verification:
 
 
 def test_a38_each_client_has_its_own_daily_attempt_in_restricted_mode(phone: Phone) -> None:
-    besieged = restricted(phone)
+    restricted_phone = restricted(phone)
     with pytest.raises(WrongCode):
-        besieged.submit(opened_by(besieged, CLIENT), WRONG)
-    besieged.pass_time(2 * HOUR)
+        restricted_phone.submit(opened_by(restricted_phone, CLIENT), WRONG)
+    restricted_phone.pass_time(2 * HOUR)
 
     with pytest.raises(LimitReached) as rejected:
-        opened_by(besieged, CLIENT)
-    other = besieged.store.precheck(stranger(besieged).phone_key, OTHER_CLIENT, 5, PrecheckRequest())
+        opened_by(restricted_phone, CLIENT)
+    other = restricted_phone.store.precheck(
+        stranger(restricted_phone).phone_key, OTHER_CLIENT, 5, PrecheckRequest()
+    )
 
     assert rejected.value.limit == "phone_slow_lane"
     assert other.rejection is None
@@ -307,30 +309,30 @@ def test_a38_each_client_has_its_own_daily_attempt_in_restricted_mode(phone: Pho
 
 
 def test_a38_unused_attempt_of_restricted_mode_is_released(phone: Phone) -> None:
-    besieged = restricted(phone)
-    opened_by(besieged, CLIENT)
-    besieged.pass_time(290)
+    restricted_phone = restricted(phone)
+    opened_by(restricted_phone, CLIENT)
+    restricted_phone.pass_time(290)
     with pytest.raises(LimitReached) as rejected:
-        opened_by(besieged, CLIENT)
-    besieged.pass_time(rejected.value.retry_after)
+        opened_by(restricted_phone, CLIENT)
+    restricted_phone.pass_time(rejected.value.retry_after)
 
-    opened_by(besieged, CLIENT)
+    opened_by(restricted_phone, CLIENT)
 
     assert rejected.value.limit == "phone_slow_lane"
     assert rejected.value.retry_after <= 15 + 1
 
 
 def test_used_attempt_of_restricted_mode_counts_for_a_day(phone: Phone) -> None:
-    besieged = restricted(phone)
-    verification = opened_by(besieged, CLIENT)
+    restricted_phone = restricted(phone)
+    verification = opened_by(restricted_phone, CLIENT)
     with pytest.raises(WrongCode):
-        besieged.submit(verification, WRONG)
-    besieged.pass_time(DAY - 2)
+        restricted_phone.submit(verification, WRONG)
+    restricted_phone.pass_time(DAY - 2)
     with pytest.raises(LimitReached) as rejected:
-        opened_by(besieged, CLIENT)
-    besieged.pass_time(rejected.value.retry_after)
+        opened_by(restricted_phone, CLIENT)
+    restricted_phone.pass_time(rejected.value.retry_after)
 
-    opened_by(besieged, CLIENT)
+    opened_by(restricted_phone, CLIENT)
 
     assert rejected.value.limit == "phone_slow_lane"
 
@@ -400,12 +402,15 @@ def test_a38_trusted_call_keeps_at_least_one_attempt(owner: Phone) -> None:
 
 
 def test_rate_limited_sms_does_not_use_the_daily_attempt_of_restricted_mode(phone: Phone) -> None:
-    besieged = restricted(phone)
-    there = stranger(besieged)
+    restricted_phone = restricted(phone)
+    there = stranger(restricted_phone)
     verification = there.open(result=None)
     there.record_result(verification, SendDisposition.RATE_LIMITED, wait=1)
-    besieged.pass_time(2)
+    restricted_phone.pass_time(2)
 
     assert (
-        besieged.store.precheck(stranger(besieged).phone_key, CLIENT, 5, PrecheckRequest()).rejection is None
+        restricted_phone.store.precheck(
+            stranger(restricted_phone).phone_key, CLIENT, 5, PrecheckRequest()
+        ).rejection
+        is None
     )

@@ -1,4 +1,4 @@
-"""What a browser sends when a foreign name has been made to lead to this machine, and its siblings."""
+"""DNS rebinding: requests whose Host header has a name that is not this machine's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import socket
 from urllib.parse import urlsplit
 
 LOOPBACK = (
+    # Values of Host that mean this machine.
     "127.0.0.1",
     "127.0.0.1:{port}",
     "127.9.8.7",
@@ -21,6 +22,7 @@ LOOPBACK = (
     "[0:0:0:0:0:0:0:1]:{port}",
 )
 FOREIGN = (
+    # Values of Host that must be rejected.
     "evil.example",
     "evil.example:{port}",
     "EVIL.example.",
@@ -39,18 +41,18 @@ FOREIGN = (
 )
 
 
-def lines(*hosts: str) -> str:
-    """The header lines for *hosts*."""
+def host_lines(*hosts: str) -> str:
+    """Return a Host header line for each of *hosts*."""
     return "".join(f"Host: {host}\r\n" for host in hosts)
 
 
 def status(url: str, target: str = "/", headers: str = "", method: str = "GET") -> int:
-    """The status of the answer to a request with these *headers*, in which `{port}` is the server's."""
+    """Send a request and return the status; `{port}` in *headers* is replaced by the server's port."""
     return int(answer(url, target, headers, method).split(b" ", 2)[1])
 
 
 def answer(url: str, target: str = "/", headers: str = "", method: str = "GET") -> bytes:
-    """The whole answer, as `status` asks for it."""
+    """Send the same request as `status` and return the whole response."""
     port = urlsplit(url).port or 80
     text = f"{method} {target} HTTP/1.1\r\n{headers.format(port=port)}Content-Length: 0\r\n"
     with socket.create_connection((urlsplit(url).hostname or "", port), timeout=10) as connection:

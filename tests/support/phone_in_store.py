@@ -46,7 +46,7 @@ class OffsetClockRunner(scripts.ScriptRunner):
 
 @dataclass
 class Phone:
-    """One phone of a test, and the store calls that a test makes about it."""
+    """One phone, and the store calls that tests make about it."""
 
     store: RedisStore
     client: redis.Redis

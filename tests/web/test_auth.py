@@ -140,7 +140,7 @@ def test_verify_accepts_an_address_from_servers_only() -> None:
 
 
 def test_malformed_header_is_not_repeated_in_the_answer() -> None:
-    with pytest.raises(Unauthorized) as refused:
+    with pytest.raises(Unauthorized) as error:
         auth.authenticate("Bearer SECRET", fakes.harness().clients)
 
-    assert "SECRET" not in repr(refused.value)
+    assert "SECRET" not in repr(error.value)

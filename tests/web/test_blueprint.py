@@ -1,4 +1,4 @@
-"""What all views share: headers, request ids and events; and the blueprint in another application."""
+"""Common behavior of all views (headers, request ids, events), and the blueprint in another application."""
 
 from __future__ import annotations
 

@@ -224,10 +224,10 @@ def test_chunked_body_is_read_only_up_to_its_limit() -> None:
 
 
 def test_incomplete_body_is_a_client_error() -> None:
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(InvalidRequest) as error:
         json_body.read(chunked(Broken()))
 
-    assert refused.value.errors == [{"pointer": "", "detail": "ended too early"}]
+    assert error.value.errors == [{"pointer": "", "detail": "ended too early"}]
 
 
 def test_body_shorter_than_announced_is_a_client_error(web_app: WebApp) -> None:
@@ -247,18 +247,18 @@ def test_body_without_a_length_is_empty(web_app: WebApp) -> None:
     environ = create_environ(method="POST", content_type="application/json")
     assert "CONTENT_LENGTH" not in environ
 
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(InvalidRequest) as error:
         json_body.read(environ)
 
-    assert refused.value.errors == [{"pointer": "", "detail": "is empty"}]
+    assert error.value.errors == [{"pointer": "", "detail": "is empty"}]
 
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
 def test_nan_and_infinity_are_not_json(constant: str) -> None:
-    with pytest.raises(InvalidRequest) as refused:
+    with pytest.raises(InvalidRequest) as error:
         json_body.parse(f'{{"phone": {constant}}}'.encode())
 
-    assert refused.value.errors[0]["pointer"] == ""
+    assert error.value.errors[0]["pointer"] == ""
 
 
 @pytest.mark.parametrize("value", ["true", "yes", 1, 0, 1.0, []], ids=repr)

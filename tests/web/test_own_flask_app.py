@@ -207,7 +207,7 @@ def test_two_services_in_one_application(sandbox: SandboxServer) -> None:
 
 
 def test_mounted_service_stops_serving_after_an_upgrade(redis_server: Server, sandbox: SandboxServer) -> None:
-    asked = {"phone": new_phone(), "purpose": "login"}
+    body = {"phone": new_phone(), "purpose": "login"}
     with redis_server.client() as client:
         client.delete(keys.schema())
         otp = otp_service.create_blueprint(settings(sandbox.url), redis=client)
@@ -215,10 +215,10 @@ def test_mounted_service_stops_serving_after_an_upgrade(redis_server: Server, sa
         declared = eventually(lambda: client.exists(keys.schema()))
         client.set(keys.schema(), "9 8", px=60_000)
         unready = app.test_client().get("/auth/readyz")
-        rejected = post(app, "/auth/otp/request", asked)
+        rejected = post(app, "/auth/otp/request", body)
         client.delete(keys.schema())
         ready = app.test_client().get("/auth/readyz")
-        accepted = post(app, "/auth/otp/request", asked)
+        accepted = post(app, "/auth/otp/request", body)
         otp.close()
 
     assert declared, "declared by the counters, without a probe"

@@ -1,7 +1,7 @@
-"""Moves the clock of every process that starts with this folder on its path, by the offset in a file.
+"""Shifts the clock of every process that starts with this folder on its path, by the offset in a file.
 
-With it a test moves the clock of worker processes: the `TIME` of the scripts and the clock of the service
-move together. Keys still expire by the real clock of the server, which only keeps them longer.
+A test uses it to advance the time of the worker processes: the `TIME` in scripts and the clock of the service
+are shifted together. Keys still expire by the real clock of the server, which keeps them longer.
 """
 
 from __future__ import annotations
