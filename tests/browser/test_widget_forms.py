@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from browser.answering import SENT, answer_calls, serve_module_for
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 from support import chromium
 from support.deployment import new_phone
 from support.widget_shop import Shop, Widget
@@ -138,6 +138,28 @@ def test_cooldown_of_another_number_does_not_prevent_going_back(page: Page, shop
     widget.part("send").click()
 
     expect(widget.code).to_be_visible()
+
+
+def test_cooldown_of_a_number_that_was_edited_during_the_call_does_not_apply(page: Page, shop: Shop) -> None:
+    phone, busy = new_phone(), new_phone()
+    shop.service.request(busy)
+    widget = shop.visit(page)
+    requests: list[Route] = []
+
+    def hold(route: Route) -> None:
+        requests.append(route)
+
+    page.route("**/otp/request", hold, times=1)
+    widget.phone.fill(busy[3:])
+    with page.expect_request("**/otp/request"):
+        widget.part("send").click()
+    widget.phone.fill(phone[3:])
+    with page.expect_response("**/otp/request"):
+        requests[0].continue_()
+    widget.part("send").click()
+
+    expect(widget.code).to_be_visible()
+    assert len(shop.service.inbox(phone)) == 1
 
 
 def test_going_back_works_after_a_reload(page: Page, shop: Shop) -> None:

@@ -772,7 +772,9 @@ class Dialog {
     const reported = problem.code && !(problem instanceof Error) ? problem : { code: "internal_error" };
     if (reported !== problem) console.error(problem);
     if (reported.code === "offline") this.again = () => this.run(button, work);
-    if (reported.retry_after) this.waits.set(button, Date.now() + reported.retry_after * 1000);
+    // The number may have been edited during the call. Then the wait is not for the new one.
+    const isEdited = button === this.parts.send && this.parts.phone.value !== this.kept.typed;
+    if (reported.retry_after && !isEdited) this.waits.set(button, Date.now() + reported.retry_after * 1000);
     if (reported.attempts_left !== undefined) this.keep({ attempts: reported.attempts_left });
     this.tell("otp-problem", { code: reported.code });
     const isOver = OVER.includes(reported.code) || reported.attempts_left === 0;
