@@ -23,6 +23,10 @@ SERVER = "server"
 """The caller of every call with a secret key: all holders of a client's secret keys are the same caller."""
 
 
+ABANDONED_MARGIN = 4.0
+"""Seconds after the deadline of a call at which it is considered abandoned: its process has died."""
+
+
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
     """The *key* of a call that its caller may repeat, and the *payload* as it was sent."""
@@ -37,9 +41,16 @@ def browser_at(client_ip_hash: str) -> str:
 
 
 def record_for(
-    keyring: Keyring, client: str, key: IdempotencyKey, *, caller: str, call: str, result_id: str = ""
+    keyring: Keyring,
+    client: str,
+    key: IdempotencyKey,
+    *,
+    caller: str,
+    call: str,
+    deadline: float,
+    result_id: str = "",
 ) -> IdempotencyRecord:
-    """Return the idempotency record of one *call*.
+    """Return the idempotency record of one *call*, which takes at most *deadline* seconds.
 
     The same key has separate records for different clients, callers and calls. *caller* is `SERVER` or the
     result of `browser_at`.
@@ -49,6 +60,7 @@ def record_for(
         key_hash=keyring.idempotency_key_hash(*scope),
         fingerprint=keyring.fingerprint(*scope, key.payload),
         result_id=result_id,
+        abandoned_after=deadline + ABANDONED_MARGIN,
     )
 
 

@@ -335,6 +335,7 @@ class VerificationService:
                 idempotency_key,
                 caller=SERVER,
                 call="redeem",
+                deadline=self._policy.deadline,
                 result_id=verification_hash,
             )
 
@@ -465,7 +466,13 @@ class VerificationService:
             return None
         caller = browser_at(context.client_ip_hash) if context.is_public else SERVER
         return record_for(
-            self._keyring, context.client.id, key, caller=caller, call=call, result_id=result_id
+            self._keyring,
+            context.client.id,
+            key,
+            caller=caller,
+            call=call,
+            deadline=self._policy.deadline,
+            result_id=result_id,
         )
 
     def _replay(

@@ -20,13 +20,6 @@ from otp_service.store import decoding, encoding, keys
 from otp_service.store.backend import Argument
 from otp_service.store.scripts import Call
 
-IN_PROGRESS_SECONDS = 10
-"""Seconds after which a record that is in progress is considered abandoned.
-
-A call takes longer only if `request_deadline` is higher. A repetition then returns the verification with an
-unknown outcome.
-"""
-
 RECORD_TTL = 3600
 """Seconds for which an idempotency record is stored."""
 
@@ -75,7 +68,7 @@ def release_calls(phone_hash: str, reservation: QuotaReservation) -> list[Call]:
 
 def begin_idempotent_call(record: IdempotencyRecord) -> Call:
     """Return the script call that begins an idempotent call."""
-    times = IN_PROGRESS_SECONDS * 1000, RECORD_TTL * 1000
+    times = round(record.abandoned_after * 1000), RECORD_TTL * 1000
     return Call(
         "idempotency_begin",
         [keys.idempotency_record(record.key_hash)],

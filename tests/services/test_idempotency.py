@@ -142,7 +142,15 @@ def test_key_with_another_payload_is_refused(calls: IdempotentCalls) -> None:
 
 def test_request_waits_while_the_first_still_runs(calls: IdempotentCalls) -> None:
     calls.store.begin_idempotent(
-        record_for(calls.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22)
+        record_for(
+            calls.harness.keyring,
+            SHOP.id,
+            ONCE,
+            caller=SERVER,
+            deadline=6,
+            call="request",
+            result_id="v" * 22,
+        )
     )
 
     with pytest.raises(IdempotencyInProgress) as wait:
@@ -151,9 +159,29 @@ def test_request_waits_while_the_first_still_runs(calls: IdempotentCalls) -> Non
     assert calls.sms == 0
 
 
+def test_call_is_not_considered_abandoned_before_its_deadline(calls: IdempotentCalls) -> None:
+    patient = fakes.harness(store=calls.store, deadline=30)
+    calls.store.begin_idempotent(
+        record_for(patient.keyring, SHOP.id, ONCE, caller=SERVER, call="request", deadline=30)
+    )
+    calls.pass_time(31)
+
+    with pytest.raises(IdempotencyInProgress):
+        patient.service.request(SHOP, PHONE, purpose="login", idempotency_key=ONCE)
+    assert not patient.sender.sent
+
+
 def test_request_is_repeated_if_the_first_created_nothing(calls: IdempotentCalls) -> None:
     calls.store.begin_idempotent(
-        record_for(calls.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22)
+        record_for(
+            calls.harness.keyring,
+            SHOP.id,
+            ONCE,
+            caller=SERVER,
+            deadline=6,
+            call="request",
+            result_id="v" * 22,
+        )
     )
     calls.pass_time(11)
 
@@ -179,7 +207,7 @@ def test_request_whose_send_was_not_recorded_sends_nothing_again(calls: Idempote
 def test_request_that_died_before_recording_has_an_unknown_outcome(calls: IdempotentCalls) -> None:
     """The state after a process has died: the verification exists, and the key is still in progress."""
     vid = calls.request().verification_id
-    record = record_for(calls.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="request")
+    record = record_for(calls.harness.keyring, SHOP.id, ONCE, caller=SERVER, deadline=6, call="request")
     seed = calls.store.begin_idempotent(record).result_id
     calls.store.finish_idempotent(record)
     calls.store.begin_idempotent(replace(record, result_id=seed))
@@ -318,7 +346,7 @@ def test_verify_with_another_payload_is_refused_and_not_counted(calls: Idempoten
 def test_verify_waits_while_the_first_still_runs(calls: IdempotentCalls) -> None:
     sent = calls.request()
     calls.store.begin_idempotent(
-        record_for(calls.harness.keyring, SHOP.id, ONCE, caller=SERVER, call="verify")
+        record_for(calls.harness.keyring, SHOP.id, ONCE, caller=SERVER, deadline=6, call="verify")
     )
 
     with pytest.raises(IdempotencyInProgress):
@@ -360,7 +388,7 @@ def test_proof_cannot_be_redeemed_again_with_another_key_or_none(
 
 def test_idempotency_record_does_not_show_the_payload() -> None:
     record = record_for(
-        fakes.harness().keyring, SHOP.id, ONCE, caller=SERVER, call="request", result_id="v" * 22
+        fakes.harness().keyring, SHOP.id, ONCE, caller=SERVER, deadline=6, call="request", result_id="v" * 22
     )
 
     assert "order-17" not in record.key_hash

@@ -160,7 +160,9 @@ def idempotency_records() -> Vectors:
     vectors: Vectors = {"payload": key.payload.decode()}
     for name, caller in callers.items():
         for call in ("request", "verify", "redeem"):
-            record = idempotency.record_for(KEYRING, CLIENT, key, caller=caller, call=call, result_id=SEED)
+            record = idempotency.record_for(
+                KEYRING, CLIENT, key, caller=caller, call=call, deadline=6, result_id=SEED
+            )
             vectors[f"{name}, {call}"] = {
                 "tag": record.key_hash,
                 "fingerprint": record.fingerprint.hex(),
