@@ -66,7 +66,7 @@ class SignupForm(forms.Form):
             try:
                 self.phone = otp.redeem(self.cleaned_data["proof"], purpose="signup").phone
             except ProofError:
-                self.add_error("proof", "Please verify your phone once more.")
+                self.add_error("proof", "Please verify your phone again.")
             except OtpServiceError:
                 self.add_error(None, "We cannot sign you up at the moment.")
         return self.cleaned_data

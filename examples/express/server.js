@@ -48,7 +48,7 @@ app.post("/login", async (request, response, next) => {
   } catch (error) {
     if (!(error instanceof OtpServiceError)) return next(error);
     const isInvalid = error instanceof ProofError;
-    const message = isInvalid ? "Please verify your phone once more." : "We cannot log you in at the moment.";
+    const message = isInvalid ? "Please verify your phone again." : "We cannot log you in at the moment.";
     response.status(isInvalid ? 422 : 503).send(page(undefined, message));
   }
 });

@@ -51,7 +51,7 @@ def log_in(login: Login, request: Request) -> Me:
     try:
         redeemed = otp.redeem(login.proof, purpose="login")
     except ProofError:
-        raise HTTPException(422, "Please verify your phone once more.") from None
+        raise HTTPException(422, "Please verify your phone again.") from None
     except OtpServiceError:
         raise HTTPException(503, "We cannot log you in at the moment.") from None
     request.session.clear()

@@ -45,7 +45,7 @@ def log_in() -> Response | tuple[str, int]:
     try:
         redeemed = otp.redeem(request.form.get("proof", ""), purpose="login")
     except ProofError:
-        return page("Please verify your phone once more."), 422
+        return page("Please verify your phone again."), 422
     except OtpServiceError:
         return page("We cannot log you in at the moment."), 503
     session.clear()

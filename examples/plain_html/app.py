@@ -59,7 +59,7 @@ class Site(BaseHTTPRequestHandler):
         form = parse_qs(body.decode("utf-8", "replace"))
         phone = redeem(form.get("proof", [""])[0])
         if phone is None:
-            return self.show(422, '<p role="alert">Please <a href="/">verify your phone</a> once more.</p>')
+            return self.show(422, '<p role="alert">Please <a href="/">verify your phone</a> again.</p>')
         return self.show(200, f"<h1>Welcome</h1><p>You signed up with <strong>{escape(phone)}</strong>.</p>")
 
     def is_same_origin(self) -> bool:

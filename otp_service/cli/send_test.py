@@ -27,6 +27,7 @@ from otp_service.domain.messages import (
     SendResult,
     SendStatus,
     SmsMessage,
+    Template,
 )
 from otp_service.domain.phone import Phone, parse
 from otp_service.observability.clock import SystemClock
@@ -64,9 +65,9 @@ def run(config: Path | None, *, route: str, purpose: str, locale: str, wait_seco
     if chosen_purpose not in settings.purposes:
         raise click.BadParameter("is not a purpose of the configuration", param_hint="--purpose")
     test = _test(settings, _phone(settings), chosen_purpose, locale)
-    chosen = _route(settings, route, test.sms)
+    chosen, template = _route(settings, route, test.sms)
     began = time.time()
-    outcome = _send(chosen, test.sms, settings.service.request_deadline)
+    outcome = _send(chosen, template, test.sms, settings.service.request_deadline)
     code = _EXIT_CODES[outcome.status]
     if wait_seconds and outcome.status is not SendStatus.REFUSED:
         code = _wait(chosen, test, began, wait_seconds)
@@ -119,7 +120,7 @@ def _test(settings: Settings, phone: Phone, purpose: str, locale: str) -> _Test:
     return _Test(sms, reference, keyring)
 
 
-def _route(settings: Settings, name: str, sms: SmsMessage) -> Route:
+def _route(settings: Settings, name: str, sms: SmsMessage) -> tuple[Route, Template]:
     """Return the route *name*, or the first with a template for *sms*, regardless of its clients."""
     if name and name not in {table.name for table in settings.routes}:
         raise click.BadParameter("is not a route of the configuration", param_hint="--route")
@@ -127,17 +128,14 @@ def _route(settings: Settings, name: str, sms: SmsMessage) -> Route:
         if name not in ("", table.name):
             continue
         opened = open_route(table.model_copy(update={"clients": ()}), settings)
-        if opened.template_for(sms) is not None:
-            return opened
+        if template := opened.template_for(sms):
+            return opened, template
         opened.provider.close()
     hint = "this route has no template for it" if name else "no route has a template for it"
     raise click.BadParameter(f"{sms.purpose} to {sms.phone.country}: {hint}", param_hint="--route")
 
 
-def _send(route: Route, sms: SmsMessage, deadline: float) -> SendResult:
-    template = route.template_for(sms)
-    if template is None:  # cannot happen: `_route` chose a route with a template
-        sys.exit(2)
+def _send(route: Route, template: Template, sms: SmsMessage, deadline: float) -> SendResult:
     click.echo(f"Sending to {sms.phone} through {route.name} …")
     began = time.monotonic()
     outcome = route.provider.send(sms, template, began + deadline).outcome
