@@ -1,6 +1,6 @@
 """Magic phone numbers: each makes the sandbox simulate one kind of failure.
 
-A request to a magic number passes the same checks as any other. Then the number's behaviour decides the
+A request to a magic number passes the same checks as any other. Then the number's behavior decides the
 response, and its delivery scenario decides what the carrier reports for an accepted SMS.
 `docs/sandbox.md` contains the same table.
 """
@@ -33,11 +33,11 @@ LATE_SECONDS = 10.0
 _HTML_PAGE = "<html><head><title>{0}</title></head><body><h1>{0}</h1></body></html>"
 
 
-class Behaviour(Protocol):
+class Behavior(Protocol):
     """How the sandbox responds to a request."""
 
     def __call__(self, deliver: Deliver, pause: Pause) -> ApiResponse | RawResponse:
-        """Return the response; whether *deliver* is called depends on the behaviour."""
+        """Return the response; whether *deliver* is called depends on the behavior."""
 
 
 def deliver_normally(deliver: Deliver, pause: Pause) -> ApiResponse:
@@ -129,11 +129,11 @@ class MagicNumber:
     number: str
     effect: str
     #: How a request that sends to the number behaves.
-    behaviour: Behaviour = deliver_normally
+    behavior: Behavior = deliver_normally
     #: What the carrier reports for an SMS to the number.
     delivery: DeliveryScenario = DELIVERED
     #: How a `QuerySendDetails` request about the number behaves.
-    query_behaviour: Behaviour = deliver_normally
+    query_behavior: Behavior = deliver_normally
 
 
 def _refused(number: str, code: str, message: str | None = None) -> MagicNumber:
@@ -282,27 +282,27 @@ _NUMBERS = (
     MagicNumber(
         "13800008001",
         "delivered; queries are refused with `isp.SYSTEM_ERROR`",
-        query_behaviour=Refuse("isp.SYSTEM_ERROR"),
+        query_behavior=Refuse("isp.SYSTEM_ERROR"),
     ),
     MagicNumber(
         "13800008002",
         "delivered; queries are refused with `Throttling.User`",
-        query_behaviour=Refuse("Throttling.User"),
+        query_behavior=Refuse("Throttling.User"),
     ),
     MagicNumber(
         "13800008003",
         f"delivered; queries get a response after {VERY_SLOW_SECONDS:.0f} seconds",
-        query_behaviour=Delay(VERY_SLOW_SECONDS),
+        query_behavior=Delay(VERY_SLOW_SECONDS),
     ),
     MagicNumber(
         "13800008004",
         "delivered; queries get an HTML page with HTTP 502",
-        query_behaviour=MalformedResponse(_html("502 Bad Gateway", 502), delivers=False),
+        query_behavior=MalformedResponse(_html("502 Bad Gateway", 502), delivers=False),
     ),
     MagicNumber(
         "13800008005",
         "delivered; on queries the connection is closed without a response",
-        query_behaviour=DropConnection(delivers=False),
+        query_behavior=DropConnection(delivers=False),
     ),
 )
 
@@ -311,15 +311,15 @@ MAGIC = {magic.number: magic for magic in _NUMBERS}
 _NOT_MAGIC = MagicNumber("", "delivered")
 
 
-def behaviour_of(numbers: Iterable[str]) -> Behaviour:
-    """Return the behaviour of a request that sends to *numbers*: that of the first number that has one."""
-    behaviours = (MAGIC.get(number, _NOT_MAGIC).behaviour for number in numbers)
-    return next((found for found in behaviours if found is not deliver_normally), deliver_normally)
+def behavior_of(numbers: Iterable[str]) -> Behavior:
+    """Return the behavior of a request that sends to *numbers*: that of the first number that has one."""
+    behaviors = (MAGIC.get(number, _NOT_MAGIC).behavior for number in numbers)
+    return next((found for found in behaviors if found is not deliver_normally), deliver_normally)
 
 
-def query_behaviour_of(number: str) -> Behaviour:
-    """Return the behaviour of a query about *number*."""
-    return MAGIC.get(number, _NOT_MAGIC).query_behaviour
+def query_behavior_of(number: str) -> Behavior:
+    """Return the behavior of a query about *number*."""
+    return MAGIC.get(number, _NOT_MAGIC).query_behavior
 
 
 def delivery_of(number: str) -> DeliveryScenario:

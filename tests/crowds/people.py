@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random  # noqa: TID251 - nothing secret: the same people come every time
 
-from support.service_on_redis import Behaviour, Simulation
+from support.service_on_redis import Behavior, Simulation
 
 from otp_service.domain.errors import CooldownActive, WrongCode
 from otp_service.services.verification import SendOutcome
@@ -27,33 +27,33 @@ class Crowd:
         numbers = [f"+86{prefix}{ending:04d}" for ending in endings for prefix in chosen_prefixes]
         return iter(self.random.sample(numbers, count))
 
-    def choose_behaviour(self, shares: dict[Callable[[str], Behaviour], float]) -> Callable[[str], Behaviour]:
-        """Choose the behaviour of one user; *shares* maps behaviours to probabilities."""
+    def choose_behavior(self, shares: dict[Callable[[str], Behavior], float]) -> Callable[[str], Behavior]:
+        """Choose the behavior of one user; *shares* maps behaviors to probabilities."""
         (chosen,) = self.random.choices(list(shares), list(shares.values()))
         return chosen
 
-    # ── behaviours ──
+    # ── behaviors ──
 
-    def log_in(self, phone: str) -> Behaviour:
+    def log_in(self, phone: str) -> Behavior:
         """Request a code, read it and submit it."""
         sent, code = self._request_code(phone)
         yield self._reading()
         self.simulation.verify(phone, self.address, sent, code)
 
-    def walk_away(self, phone: str) -> Behaviour:
+    def walk_away(self, phone: str) -> Behavior:
         """Request a code and do not submit it."""
         self._request_code(phone)
         yield 0
 
-    def mistype_once(self, phone: str) -> Behaviour:
+    def mistype_once(self, phone: str) -> Behavior:
         """Submit a wrong code, then the right one."""
         return self._mistype(phone, 1)
 
-    def mistype_twice(self, phone: str) -> Behaviour:
+    def mistype_twice(self, phone: str) -> Behavior:
         """Submit two wrong codes, then the right one."""
         return self._mistype(phone, 2)
 
-    def lose_two_sms(self, phone: str) -> Behaviour:
+    def lose_two_sms(self, phone: str) -> Behavior:
         """Miss two SMS; resend as soon as the answer allows it."""
         sent, _ = self._request_code(phone)
         for _ in range(2):
@@ -63,7 +63,7 @@ class Crowd:
         yield self._reading()
         self.simulation.verify(phone, self.address, sent, code)
 
-    def click_repeatedly(self, phone: str) -> Behaviour:
+    def click_repeatedly(self, phone: str) -> Behavior:
         """Click three more times on "new code" before the first one arrives, then submit that one."""
         sent, code = self._request_code(phone)
         waits = []
@@ -82,7 +82,7 @@ class Crowd:
         sent = self.simulation.request(phone, self.address)
         return sent, self.simulation.sender.last_code
 
-    def _mistype(self, phone: str, times: int) -> Behaviour:
+    def _mistype(self, phone: str, times: int) -> Behavior:
         sent, code = self._request_code(phone)
         for place in range(times):
             yield self._reading()

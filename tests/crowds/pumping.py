@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random  # noqa: TID251 - nothing secret: the same people come every time
 
-from support.service_on_redis import MALL, Behaviour, Simulation
+from support.service_on_redis import MALL, Behavior, Simulation
 
 from otp_service.domain.clients import Client
 from otp_service.domain.errors import ChallengeRequired, DestinationBlocked, OtpError
@@ -98,7 +98,7 @@ class MixedTraffic:
             for number in range(per_prefix)
         ]
 
-    def _pump(self, phone: str, address: str, client: Client) -> Behaviour:
+    def _pump(self, phone: str, address: str, client: Client) -> Behavior:
         try:
             self.simulation.request(phone, address, client)
         except (ChallengeRequired, DestinationBlocked):
@@ -106,7 +106,7 @@ class MixedTraffic:
         self.pumped += 1
         yield 0
 
-    def person(self, phone: str, address: str, *, verifies: bool, client: Client = MALL) -> Behaviour:
+    def person(self, phone: str, address: str, *, verifies: bool, client: Client = MALL) -> Behavior:
         """Request a code, and submit it if *verifies*."""
         try:
             sent = self.simulation.request(phone, address, client)

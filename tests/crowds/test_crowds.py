@@ -28,7 +28,7 @@ def test_office_of_300_logs_in_within_ten_minutes(simulation: Simulation) -> Non
         office.walk_away: 0.2,
     }
     for phone in office.phones(300, prefixes=40):
-        simulation.schedule(office.random.uniform(0, TEN_MINUTES), office.choose_behaviour(habits)(phone))
+        simulation.schedule(office.random.uniform(0, TEN_MINUTES), office.choose_behavior(habits)(phone))
 
     simulation.run_all()
 
@@ -41,7 +41,7 @@ def test_office_with_one_number_prefix_is_not_pumping(simulation: Simulation) ->
     simulation.pass_time(NINE)
     office = Crowd(simulation, SHARED_IP)
     for phone in office.phones(100, prefixes=1):
-        habit = office.choose_behaviour({office.log_in: 0.8, office.walk_away: 0.2})
+        habit = office.choose_behavior({office.log_in: 0.8, office.walk_away: 0.2})
         simulation.schedule(office.random.uniform(0, TEN_MINUTES), habit(phone))
 
     simulation.run_all()
@@ -55,7 +55,7 @@ def test_office_of_impatient_users_is_not_pumping(simulation: Simulation) -> Non
     simulation.pass_time(NINE)
     office = Crowd(simulation, SHARED_IP)
     for phone in office.phones(300, prefixes=40):
-        habit = office.choose_behaviour(
+        habit = office.choose_behavior(
             {office.click_repeatedly: 0.4, office.log_in: 0.4, office.walk_away: 0.2}
         )
         simulation.schedule(office.random.uniform(0, TEN_MINUTES), habit(phone))
@@ -73,7 +73,7 @@ def test_2000_users_behind_one_carrier_address_are_served_all_day(simulation: Si
     for phone in carrier.phones(2000, prefixes=200):
         start = carrier.random.gauss(14 * 3600, 5 * 3600)
         at = min(max(start, 0), DAY)  # most of them in the afternoon
-        simulation.schedule(at, carrier.choose_behaviour(habits)(phone))
+        simulation.schedule(at, carrier.choose_behavior(habits)(phone))
 
     simulation.run_all()
 

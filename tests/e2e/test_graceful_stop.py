@@ -57,7 +57,7 @@ def slow(exchange: Exchange) -> None:
 def behind_a_slow_provider(redis: Server, directory: Path) -> Iterator[tuple[Deployment, ProviderProxy]]:
     with ProviderProxy() as proxy, running_service(redis, directory, sandbox_url=proxy.url) as service:
         proxy.provider_port = service.sandbox.port
-        proxy.behaviour = slow
+        proxy.behavior = slow
         assert eventually(lambda: len(workers_that_answer(service)) == 2, BOUND)  # all have started
         yield service, proxy
 

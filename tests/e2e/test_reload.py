@@ -184,12 +184,12 @@ def test_f33_removed_key_is_rejected_after_a_reload(service: Deployment) -> None
 def test_sends_in_flight_finish_in_the_old_workers(redis_server: Server, tmp_path: Path) -> None:
     with ProviderProxy() as proxy, running_service(redis_server, tmp_path, sandbox_url=proxy.url) as service:
         proxy.provider_port = service.sandbox.port
-        proxy.behaviour = drop_answer
+        proxy.behavior = drop_answer
         phones = [new_phone() for _ in range(6)]
         with ThreadPoolExecutor(6) as pool:
             requests = [pool.submit(service.request, phone) for phone in phones]
             assert eventually(lambda: proxy.requests == 6, 20)
-            proxy.behaviour = pass_through
+            proxy.behavior = pass_through
             configure(service, ('name = "main"', 'name = "renamed"'))
             reload(service)
             assert service.request(new_phone()).status == 201

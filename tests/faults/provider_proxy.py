@@ -15,12 +15,12 @@ from sms.wire import read_request
 SECONDS = 30
 """Upper bound of all waits, for tests that fail before they release a request."""
 
-Behaviour = Callable[["Exchange"], None]
+Behavior = Callable[["Exchange"], None]
 """What the proxy does with one request."""
 
 
 class Exchange:
-    """One request in flight, and what a behaviour can do with it."""
+    """One request in flight, and what a behavior can do with it."""
 
     def __init__(self, proxy: ProviderProxy, connection: socket.socket, request: bytes) -> None:
         self.proxy = proxy
@@ -47,11 +47,11 @@ class Exchange:
 
 
 class ProviderProxy:
-    """Listens on a free port and handles every request with *behaviour*; *requests* counts them."""
+    """Listens on a free port and handles every request with *behavior*; *requests* counts them."""
 
     def __init__(self) -> None:
         self.provider_port = 0
-        self.behaviour: Behaviour = pass_through
+        self.behavior: Behavior = pass_through
         self.requests = 0
         self.request_held = threading.Event()
         self.release = threading.Event()
@@ -79,7 +79,7 @@ class ProviderProxy:
         with suppress(OSError), connection:
             while request := read_request(connection):
                 self.requests += 1
-                self.behaviour(Exchange(self, connection, request))
+                self.behavior(Exchange(self, connection, request))
 
     def __enter__(self) -> Self:
         return self
@@ -91,7 +91,7 @@ class ProviderProxy:
         self.refuse()
 
 
-# ── behaviours ──
+# ── behaviors ──
 
 
 def pass_through(exchange: Exchange) -> None:
@@ -128,7 +128,7 @@ def reset_at_once(exchange: Exchange) -> None:
     exchange.reset()
 
 
-def forge_answer(data: bytes) -> Behaviour:
+def forge_answer(data: bytes) -> Behavior:
     """Do not forward the request, and answer with *data*."""
     return lambda exchange: exchange.answer(data)
 

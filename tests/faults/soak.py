@@ -20,7 +20,7 @@ from pathlib import Path
 
 from faults import provider_proxy
 from faults.harness import Harness, is_alive, running_on
-from faults.provider_proxy import Behaviour, ProviderProxy
+from faults.provider_proxy import Behavior, ProviderProxy
 from faults.redis_process import running_redis
 from faults.relay import Relay
 from support.deployment import Answer, new_phone, workers
@@ -172,7 +172,7 @@ class SoakRun:
             self.store_killed,
             self.scripts_flushed,
             self.worker_killed,
-            *(partial(self.provider_fault, name, behaviour) for name, behaviour in PROVIDER_FAULTS.items()),
+            *(partial(self.provider_fault, name, behavior) for name, behavior in PROVIDER_FAULTS.items()),
         ]
         waiting: list[Callable[[random.Random], None]] = []
         while time.monotonic() < until:
@@ -185,7 +185,7 @@ class SoakRun:
     def clear_faults_everywhere(self) -> None:
         self.harness.relay.clear_faults()
         self.harness.redis_process.thaw()
-        self.proxy.behaviour = provider_proxy.pass_through
+        self.proxy.behavior = provider_proxy.pass_through
 
     def relay_fault(self, name: str, rng: random.Random) -> None:
         self.faults[f"store: {name}"] += 1
@@ -241,9 +241,9 @@ class SoakRun:
         time.sleep(0.1)
         return len(set(workers(self.harness.service)) - old) == 2
 
-    def provider_fault(self, name: str, behaviour: Behaviour, rng: random.Random) -> None:
+    def provider_fault(self, name: str, behavior: Behavior, rng: random.Random) -> None:
         self.faults[f"provider: {name}"] += 1
-        self.proxy.behaviour = behaviour
+        self.proxy.behavior = behavior
         time.sleep(rng.uniform(0.3, 1.0))
 
 
@@ -253,7 +253,7 @@ def slow(exchange: provider_proxy.Exchange) -> None:
     provider_proxy.pass_through(exchange)
 
 
-PROVIDER_FAULTS: dict[str, Behaviour] = {
+PROVIDER_FAULTS: dict[str, Behavior] = {
     "slow": slow,
     "reset": provider_proxy.reset_at_once,
     "torn": provider_proxy.reset_during_answer,

@@ -41,7 +41,7 @@ def test_f31_hanging_sends_do_not_delay_verifications() -> None:
         phones = [new_phone() for _ in range(40)]
         verification_ids = {phone: harness.open(phone) for phone in phones}
         codes = {phone: harness.code(phone) for phone in phones}
-        proxy.behaviour = provider_proxy.drop_request
+        proxy.behavior = provider_proxy.drop_request
         answers: list[Answer] = []
         threads = [
             threading.Thread(target=lambda: answers.append(harness.shop.request(new_phone())))
@@ -69,7 +69,7 @@ def test_f31_hanging_sends_do_not_delay_verifications() -> None:
         refused = [answer for answer in answers if answer.status == 503]
         assert all(is_refused_for_now(answer, "provider_unavailable") for answer in refused)
         assert max(c.ended - c.began for c in harness.history.calls) < DEADLINE
-        proxy.behaviour = provider_proxy.pass_through
+        proxy.behavior = provider_proxy.pass_through
         proxy.release.set()
         harness.end()
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 from faults import provider_proxy
-from faults.provider_proxy import Behaviour, ProviderProxy
+from faults.provider_proxy import Behavior, ProviderProxy
 from sms.wire import response
 from support.deployment import Answer, Deployment, at_once, new_phone, running_service, workers
 from support.redis_servers import Server
@@ -44,12 +44,12 @@ class Bench:
         """Return the number of SMS that reached *phone*."""
         return len(self.service.inbox(phone))
 
-    def request(self, phone: str, behaviour: Behaviour) -> Answer:
-        self.proxy.behaviour = behaviour
+    def request(self, phone: str, behavior: Behavior) -> Answer:
+        self.proxy.behavior = behavior
         try:
             return self.service.request(phone)
         finally:
-            self.proxy.behaviour = provider_proxy.pass_through
+            self.proxy.behavior = provider_proxy.pass_through
 
     def budget(self) -> int:
         """Return the number of SMS that today's budget of the service has counted."""
@@ -141,7 +141,7 @@ def test_f19_server_without_tls_uses_no_quota(redis_server: Server, tmp_path: Pa
 
 # ── F20–F22: the outcome is unknown ──
 
-UNKNOWN: dict[str, tuple[Behaviour, int]] = {
+UNKNOWN: dict[str, tuple[Behavior, int]] = {
     "f20 swallowed": (provider_proxy.drop_request, 0),
     "f21 no answer after it acted": (provider_proxy.drop_answer, 1),
     "f22 reset within the answer": (provider_proxy.reset_during_answer, 1),
@@ -150,13 +150,13 @@ UNKNOWN: dict[str, tuple[Behaviour, int]] = {
 }
 
 
-@pytest.mark.parametrize(("behaviour", "sms"), UNKNOWN.values(), ids=UNKNOWN.keys())
+@pytest.mark.parametrize(("behavior", "sms"), UNKNOWN.values(), ids=UNKNOWN.keys())
 def test_f20_f21_f22_unknown_outcome_is_kept_and_never_sent_again(
-    bench: Bench, behaviour: Behaviour, sms: int
+    bench: Bench, behavior: Behavior, sms: int
 ) -> None:
     phone, before = new_phone(), bench.budget()
 
-    answer = bench.request(phone, behaviour)
+    answer = bench.request(phone, behavior)
     again = bench.service.request(phone)
 
     assert (answer.status, answer.body["delivery"]) == (202, "unknown")
@@ -208,7 +208,7 @@ def test_f23_only_an_explicit_ok_counts_as_sent(bench: Bench, data: bytes) -> No
 # ── F26, F27: the provider rejects ──
 
 
-def refusal(code: str, message: str = "", status: int = 200) -> Behaviour:
+def refusal(code: str, message: str = "", status: int = 200) -> Behavior:
     body = json.dumps({"Code": code, "Message": message, "RequestId": "F655A8D5"}, ensure_ascii=False)
     return provider_proxy.forge_answer(response(body.encode(), status))
 
@@ -219,9 +219,9 @@ WINDOWS = {"分钟": 60, "小时": 3_600, "天": 86_400}
 @pytest.mark.parametrize("window", WINDOWS)
 def test_f26_flow_control_of_a_number_is_reported_with_its_window(bench: Bench, window: str) -> None:
     phone, before = new_phone(), bench.budget()
-    behaviour = refusal("isv.BUSINESS_LIMIT_CONTROL", f"触发{window}级流控Permits:1")
+    behavior = refusal("isv.BUSINESS_LIMIT_CONTROL", f"触发{window}级流控Permits:1")
 
-    answer = bench.request(phone, behaviour)
+    answer = bench.request(phone, behavior)
     again = bench.service.request(phone)
 
     assert (answer.status, answer.body["code"]) == (429, "provider_rate_limited")
@@ -302,18 +302,18 @@ def ready(service: Deployment) -> bool:
 
 
 @contextmanager
-def dying_request(bench: Bench, phone: str, behaviour: Behaviour) -> Iterator[None]:
+def dying_request(bench: Bench, phone: str, behavior: Behavior) -> Iterator[None]:
     """Request a code, and kill the workers while the provider is held; the caller gets no answer."""
 
     def make_request() -> None:
         with suppress(OSError):
             request_with_key(bench, phone)
 
-    bench.proxy.behaviour = behaviour
+    bench.proxy.behavior = behavior
     request = threading.Thread(target=make_request)
     request.start()
     assert bench.proxy.request_held.wait(10)
-    bench.proxy.behaviour = provider_proxy.pass_through
+    bench.proxy.behavior = provider_proxy.pass_through
     kill_workers(bench.service)
     yield
     request.join(10)
@@ -338,16 +338,16 @@ def with_long_timeouts(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "sms"),
+    ("behavior", "sms"),
     [(provider_proxy.drop_request, 0), (provider_proxy.drop_answer, 1)],
     ids=["f28 before the send", "f29 after the send"],
 )
 def test_f28_f29_killed_worker_leaves_all_counts_correct(
-    redis_server: Server, tmp_path: Path, behaviour: Behaviour, sms: int
+    redis_server: Server, tmp_path: Path, behavior: Behavior, sms: int
 ) -> None:
     with running_bench(redis_server, tmp_path, with_long_timeouts) as bench:
         phone, before, others = new_phone(), bench.budget(), open_verifications(bench)
-        with dying_request(bench, phone, behaviour):
+        with dying_request(bench, phone, behavior):
             (new_hash,) = open_verifications(bench) - others
             again = bench.service.request(phone)
 
@@ -387,7 +387,7 @@ def test_send_beyond_the_limit_is_rejected_at_once_and_uses_no_quota(
             "verification_id"
         ]
         code, before = bench.service.code(phone), bench.budget()
-        bench.proxy.behaviour = provider_proxy.drop_request
+        bench.proxy.behavior = provider_proxy.drop_request
         threads = [threading.Thread(target=bench.service.request, args=(new_phone(),)) for _ in range(2)]
         for thread in threads:
             thread.start()
@@ -405,7 +405,7 @@ def test_send_beyond_the_limit_is_rejected_at_once_and_uses_no_quota(
         assert took < 4  # the sends in flight end after 5
         assert verified.status == 200
         assert bench.budget() == before + 2
-        bench.proxy.behaviour = provider_proxy.pass_through
+        bench.proxy.behavior = provider_proxy.pass_through
         assert may_request_at_once(bench, late)
 
 

@@ -147,7 +147,7 @@ def test_magic_number_is_delivered_but_its_query_fails(
 ) -> None:
     assert caller.v1(PhoneNumbers=magic.number).json()["Code"] == "OK"
 
-    match magic.query_behaviour:
+    match magic.query_behavior:
         case Refuse(code=code):
             assert _query(caller, magic.number).json()["Code"] == code
         case Delay(seconds=seconds):
@@ -159,4 +159,4 @@ def test_magic_number_is_delivered_but_its_query_fails(
             with pytest.raises(requests.ConnectionError):
                 _query(caller, magic.number)
         case _:
-            pytest.fail("unexpected behaviour")
+            pytest.fail("unexpected behavior")

@@ -9,7 +9,7 @@ from random import Random  # noqa: TID251 - reproducible, and nothing secret
 from typing import Protocol
 
 from support.phone_in_store import new_verification
-from support.service_on_redis import Behaviour, Timeline
+from support.service_on_redis import Behavior, Timeline
 
 from otp_service.domain import codes
 from otp_service.domain.codes import CodeContext, CodeType
@@ -134,14 +134,14 @@ class Attacker:
 
 
 class Strategy(Protocol):
-    """The behaviour of an attacker."""
+    """The behavior of an attacker."""
 
-    def __call__(self, attacker: Attacker) -> Behaviour: ...
+    def __call__(self, attacker: Attacker) -> Behavior: ...
 
 
 def guess_until_exhausted(
     attacker: Attacker, targets: tuple[GuessTarget, ...] = (LOGIN_OF_SHOP,)
-) -> Behaviour:
+) -> Behavior:
     """Create a verification, guess until no attempt is left, wait for `Retry-After`, and repeat."""
     while not attacker.is_over:
         try:
@@ -153,7 +153,7 @@ def guess_until_exhausted(
             pass
 
 
-def guess_with_all_clients(attacker: Attacker) -> Behaviour:
+def guess_with_all_clients(attacker: Attacker) -> Behavior:
     """Like `guess_until_exhausted`, with all clients and purposes in turn."""
     targets = tuple(
         (client, purpose) for client in ("shop", "bank", "mall") for purpose in ("login", "signup")
@@ -161,7 +161,7 @@ def guess_with_all_clients(attacker: Attacker) -> Behaviour:
     return guess_until_exhausted(attacker, targets)
 
 
-def guess_with_resends(attacker: Attacker) -> Behaviour:
+def guess_with_resends(attacker: Attacker) -> Behavior:
     """Resend the code before the last attempt, to find out whether that gives new attempts."""
     while not attacker.is_over:
         try:
@@ -180,7 +180,7 @@ def guess_with_resends(attacker: Attacker) -> Behaviour:
             pass
 
 
-def parallel(attacker: Attacker) -> Behaviour:
+def parallel(attacker: Attacker) -> Behavior:
     """Create as many verifications as can be pending at a time, then guess at all of them in turn."""
     while not attacker.is_over:
         pending: list[GuessedVerification] = []
@@ -199,7 +199,7 @@ def parallel(attacker: Attacker) -> Behaviour:
             pending = [guessed for guessed in pending if attacker.guess(guessed)]
 
 
-def spray(attacker: Attacker) -> Behaviour:
+def spray(attacker: Attacker) -> Behavior:
     """Guess at each phone once, on different days."""
     yield attacker.world.random.uniform(0, DAYS * DAY)
     guessed = attacker.open(LOGIN_OF_SHOP)

@@ -102,10 +102,10 @@ DELETED = response(b"", 204)
 
 def answers_in_order(*data: bytes) -> Behave:
     """Respond to the requests with *data* in order, and repeat the last one."""
-    behaviours = [answers(response_bytes) for response_bytes in data]
+    behaviors = [answers(response_bytes) for response_bytes in data]
 
     def behave(connection: object) -> None:
-        current = behaviours.pop(0) if len(behaviours) > 1 else behaviours[0]
+        current = behaviors.pop(0) if len(behaviors) > 1 else behaviors[0]
         current(connection)  # type: ignore[arg-type]
 
     return behave

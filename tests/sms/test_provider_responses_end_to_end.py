@@ -94,7 +94,7 @@ UNAVAILABLE = Expected(
 
 @dataclass(frozen=True)
 class Case:
-    """The behaviour of the server, the expected end, and the expected wait."""
+    """The behavior of the server, the expected end, and the expected wait."""
 
     behave: Behave
     expected: Expected

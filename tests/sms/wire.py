@@ -135,9 +135,9 @@ def answers(*data: bytes) -> Behave:
     return behave
 
 
-def in_turn(*behaviours: Behave) -> Behave:
-    """Apply the behaviours to the requests in order."""
-    remaining = list(behaviours)
+def in_turn(*behaviors: Behave) -> Behave:
+    """Apply the behaviors to the requests in order."""
+    remaining = list(behaviors)
 
     def behave(connection: socket.socket) -> None:
         remaining.pop(0)(connection)

@@ -1,4 +1,4 @@
-"""The behaviour of the store on every backend: verifications of one phone."""
+"""The behavior of the store on every backend: verifications of one phone."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ BANK = replace(MALL, id="bank")
 
 COUNTRIES = frozenset({"CN", "IN"})
 
-Behaviour = Iterator[float]
+Behavior = Iterator[float]
 """What one user does; each yielded value is a pause in seconds."""
 
 
@@ -94,14 +94,14 @@ def enforcing_risk_policy() -> RiskPolicy:
 
 @dataclass
 class Timeline:
-    """A discrete-event scheduler: simulated time, and the behaviours that run in it."""
+    """A discrete-event scheduler: simulated time, and the behaviors that run in it."""
 
     runner: SettableClockRunner
     clock: fakes.FakeClock = field(default_factory=lambda: fakes.FakeClock(START))
     tick: int = 1
     """The resolution of time, in seconds."""
     refusals: list[OtpError] = field(default_factory=list)
-    _queue: list[tuple[float, int, Behaviour]] = field(default_factory=list)
+    _queue: list[tuple[float, int, Behavior]] = field(default_factory=list)
     _order: Iterator[int] = field(default_factory=count)
 
     def pass_time(self, seconds: float) -> None:
@@ -109,24 +109,24 @@ class Timeline:
         self.clock.advance(seconds)
         self.runner.set(self.clock.time)
 
-    def schedule(self, after: float, behaviour: Behaviour) -> None:
-        """Start *behaviour* in *after* seconds."""
-        heapq.heappush(self._queue, (self.clock.time + after, next(self._order), behaviour))
+    def schedule(self, after: float, behavior: Behavior) -> None:
+        """Start *behavior* in *after* seconds."""
+        heapq.heappush(self._queue, (self.clock.time + after, next(self._order), behavior))
 
     def run_all(self) -> None:
-        """Run all behaviours to their ends, tick by tick; an error of the service ends a behaviour."""
+        """Run all behaviors to their ends, tick by tick; an error of the service ends a behavior."""
         while self._queue:
-            at, _, behaviour = heapq.heappop(self._queue)
+            at, _, behavior = heapq.heappop(self._queue)
             ticks = math.ceil((at - self.clock.time) / self.tick)
             if ticks > 0:
                 self.pass_time(ticks * self.tick)
             try:
-                pause = next(behaviour, None)
+                pause = next(behavior, None)
             except OtpError as refusal:
                 self.refusals.append(refusal)
                 continue
             if pause is not None:
-                self.schedule(pause, behaviour)
+                self.schedule(pause, behavior)
 
 
 @dataclass

@@ -32,7 +32,7 @@ from otp_service.sandbox.api.validation import (
     parse_number,
 )
 from otp_service.sandbox.credentials import secrets_equal
-from otp_service.sandbox.magic import behaviour_of
+from otp_service.sandbox.magic import behavior_of
 from otp_service.sandbox.state import SandboxState, require_params
 from otp_service.sms.aliyun.protocol import pnvs, templates
 
@@ -68,8 +68,8 @@ def send_sms_verify_code(state: SandboxState, params: Mapping[str, str]) -> ApiR
     require_params(params, "PhoneNumber", "SignName", "TemplateCode", "TemplateParam")
     try:
         send_request = _parse_send_request(state, params)
-        behaviour = behaviour_of([send_request.sms.number])
-        return behaviour(lambda: _send(state, send_request), state.pause)
+        behavior = behavior_of([send_request.sms.number])
+        return behavior(lambda: _send(state, send_request), state.pause)
     except ApiError as error:
         return _pnvs_error(error)
 

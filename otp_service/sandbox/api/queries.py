@@ -18,7 +18,7 @@ from otp_service.sandbox.api.responses import ApiError, ApiResponse, RawResponse
 from otp_service.sandbox.api.validation import parse_any_number
 from otp_service.sandbox.config import Review
 from otp_service.sandbox.inbox.messages import Message
-from otp_service.sandbox.magic import query_behaviour_of
+from otp_service.sandbox.magic import query_behavior_of
 from otp_service.sandbox.state import SandboxState, require_params
 from otp_service.sms.aliyun.protocol.phone_numbers import bare, e164
 from otp_service.sms.aliyun.protocol.receipts import Delivery
@@ -65,7 +65,7 @@ def query_send_details(state: SandboxState, params: Mapping[str, str]) -> ApiRes
     start = (page_number - 1) * size_number
     rows = [_send_detail(message, state.clock()) for message in found[start : start + size_number]]
     response = success({"TotalCount": len(found), "SmsSendDetailDTOs": {"SmsSendDetailDTO": rows}})
-    return query_behaviour_of(number)(lambda: response, state.pause)
+    return query_behavior_of(number)(lambda: response, state.pause)
 
 
 def _parse_count(text: str, maximum: int) -> int:

@@ -22,7 +22,7 @@ from otp_service.sandbox.api.validation import (
     parse_recipient,
 )
 from otp_service.sandbox.inbox.messages import Message
-from otp_service.sandbox.magic import behaviour_of, delivery_of
+from otp_service.sandbox.magic import behavior_of, delivery_of
 from otp_service.sandbox.state import SandboxState, require_params
 from otp_service.sms.aliyun.protocol.flow_control import FLOW_CONTROL_CODE, flow_message
 from otp_service.sms.aliyun.protocol.phone_numbers import MAX_RECIPIENTS, e164
@@ -51,7 +51,7 @@ def send_sms(state: SandboxState, params: Mapping[str, str]) -> ApiResponse | Ra
         ValidatedSms(number, sign_name, template_code, text, filled.code, out_id, extend_code)
         for number in numbers
     ]
-    return _send_with_behaviour(state, messages)
+    return _send_with_behavior(state, messages)
 
 
 def _split_numbers(text: str) -> list[str]:
@@ -81,7 +81,7 @@ def send_batch_sms(state: SandboxState, params: Mapping[str, str]) -> ApiRespons
         _validate_batch_row(state, template_code, template, out_id, row)
         for row in zip(numbers, sign_names, values, extend_codes, strict=True)
     ]
-    return _send_with_behaviour(state, messages)
+    return _send_with_behavior(state, messages)
 
 
 def _validate_batch_row(
@@ -123,9 +123,9 @@ def _check_length(one: list[Any], other: list[Any]) -> list[Any]:
     return one
 
 
-def _send_with_behaviour(state: SandboxState, messages: Sequence[ValidatedSms]) -> ApiResponse | RawResponse:
-    behaviour = behaviour_of(message.number for message in messages)
-    return behaviour(lambda: success({"BizId": deliver(state, messages)}), state.pause)
+def _send_with_behavior(state: SandboxState, messages: Sequence[ValidatedSms]) -> ApiResponse | RawResponse:
+    behavior = behavior_of(message.number for message in messages)
+    return behavior(lambda: success({"BizId": deliver(state, messages)}), state.pause)
 
 
 def deliver(state: SandboxState, messages: Sequence[ValidatedSms]) -> str:
