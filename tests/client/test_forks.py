@@ -192,13 +192,13 @@ def test_child_closes_its_copies_of_the_parents_connections(service: ScriptedSer
 
 
 def connections_to(port: int) -> int:
-    count = 0
+    count, sockets = 0, _sockets_to(port)  # read once: the table is long on a busy machine
     for descriptor in os.listdir("/proc/self/fd"):  # noqa: PTH208 - names only
         try:
             inode = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115
         except OSError:
             continue
-        count += inode in _sockets_to(port)
+        count += inode in sockets
     return count
 
 

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-SECONDS = 30
+SECONDS = 60
 """A child that takes longer hangs, and is killed."""
 
 
