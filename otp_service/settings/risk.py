@@ -50,7 +50,7 @@ class IpLimitsConfig(Config):
     misses_per_10_minutes: int = Field(default=_IP.misses_per_10_minutes, ge=5, le=100_000)
 
 
-class GuardScopeConfig(Config):
+class ConversionScopeConfig(Config):
     """`[pumping_guard.<scope>]`: how many unverified SMS in 24 hours make the guard react."""
 
     min_unverified: int = Field(default=_GUARD.min_unverified, ge=1, le=1_000_000)
@@ -58,7 +58,7 @@ class GuardScopeConfig(Config):
     block_multiplier: int = Field(default=_GUARD.block_multiplier, ge=1, le=100)
 
 
-class PrefixGuardConfig(GuardScopeConfig):
+class PrefixScopeConfig(ConversionScopeConfig):
     """`[pumping_guard.prefix]`: a prefix contains few numbers, so fewer SMS are suspicious."""
 
     min_unverified: int = Field(default=10, ge=1, le=1_000_000)
@@ -68,10 +68,10 @@ class PumpingGuardConfig(Config):
     """`[pumping_guard]`: the guard against SMS pumping."""
 
     mode: PumpingGuardMode = PumpingGuardMode.RECORD_ONLY
-    country: GuardScopeConfig = GuardScopeConfig()
-    prefix: PrefixGuardConfig = PrefixGuardConfig()
-    client: GuardScopeConfig = GuardScopeConfig()
-    address: GuardScopeConfig = GuardScopeConfig()
+    country: ConversionScopeConfig = ConversionScopeConfig()
+    prefix: PrefixScopeConfig = PrefixScopeConfig()
+    client: ConversionScopeConfig = ConversionScopeConfig()
+    address: ConversionScopeConfig = ConversionScopeConfig()
 
     def scopes(self) -> dict[str, ConversionLimits]:
         """Return the limits of each kind of scope."""
