@@ -162,6 +162,46 @@ def test_cooldown_of_a_number_that_was_edited_during_the_call_does_not_apply(pag
     assert len(shop.service.inbox(phone)) == 1
 
 
+def test_cooldown_does_not_apply_to_a_number_that_was_typed_during_a_repetition(
+    page: Page, shop: Shop
+) -> None:
+    """The call is repeated by itself, here because an earlier one with its key is still in progress."""
+    phone, busy = new_phone(), new_phone()
+    widget = shop.visit(page)
+    answers: list[tuple[int, dict[str, object]]] = [
+        (409, {"code": "idempotency_in_progress", "retry_after": 1}),
+        (429, {"code": "cooldown_active", "retry_after": 60}),
+    ]
+
+    def answer(route: Route) -> None:
+        status, body = answers.pop(0)
+        route.fulfill(status=status, json=body, headers={"access-control-allow-origin": "*"})
+
+    page.route("**/otp/request", answer, times=2)
+    widget.phone.fill(busy[3:])
+    with page.expect_response("**/otp/request"):
+        widget.part("send").click()
+    with page.expect_response("**/otp/request"):
+        widget.phone.fill(phone[3:])
+    widget.part("send").click()
+
+    expect(widget.code).to_be_visible()
+    assert len(shop.service.inbox(phone)) == 1
+
+
+def test_cooldown_does_not_apply_to_the_same_digits_in_another_country(page: Page, shop: Shop) -> None:
+    answer_calls(page, request=(429, {"code": "cooldown_active", "retry_after": 60}))
+    serve_module_for(page, ["CN", "GB"])
+    widget = shop.visit(page)
+    widget.phone.fill("13922220012")
+    widget.part("send").click()
+    expect(widget.hint).to_have_text("An SMS was sent a moment ago. Please wait.")
+    expect(widget.part("send")).to_have_attribute("aria-disabled", "true")
+    widget.part("country").select_option("GB")
+
+    expect(widget.part("send")).to_have_attribute("aria-disabled", "false")
+
+
 def test_going_back_works_after_a_reload(page: Page, shop: Shop) -> None:
     phone = new_phone()
     widget = shop.visit(page)

@@ -577,7 +577,10 @@ class Dialog {
     press(p.change, () => this.change());
     press(p.cancel, () => this.cancel());
     press(p.restart, () => this.restart());
-    p.country.addEventListener("change", () => this.phoneTyped());
+    p.country.addEventListener("change", () => {
+      this.waits.delete(p.send); // the same digits are another number now
+      this.phoneTyped();
+    });
     // An input method changes the text until it is done; a script that fills in a form may fire only `change`.
     p.phone.addEventListener("input", (event) => event.isComposing || this.phoneTyped());
     p.phone.addEventListener("compositionend", () => this.phoneTyped());
@@ -773,7 +776,8 @@ class Dialog {
     if (reported !== problem) console.error(problem);
     if (reported.code === "offline") this.again = () => this.run(button, work);
     // The number may have been edited during the call. Then the wait is not for the new one.
-    const isEdited = button === this.parts.send && this.parts.phone.value !== this.kept.typed;
+    const { phone, country, send } = this.parts;
+    const isEdited = button === send && (phone.value !== this.kept.typed || country.value !== this.kept.country);
     if (reported.retry_after && !isEdited) this.waits.set(button, Date.now() + reported.retry_after * 1000);
     if (reported.attempts_left !== undefined) this.keep({ attempts: reported.attempts_left });
     this.tell("otp-problem", { code: reported.code });
@@ -818,9 +822,10 @@ class Dialog {
     const pending = this.kept.pending;
     const isSame = pending && JSON.stringify(pending.body) === JSON.stringify(body);
     const request = isSame ? pending : { body, key: randomKey() };
+    const typed = { typed: this.parts.phone.value, country: this.parts.country.value };
     for (let turn = 0; ; turn++) {
       while (this.isDisabled()) await pause(0.25);
-      this.keep({ pending: request, typed: this.parts.phone.value, country: this.parts.country.value });
+      this.keep({ pending: request, ...typed });
       try {
         const answer = await this.post("request", { ...request.body, ...request.solution }, request.key);
         return this.sent(body.phone, answer);
