@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from ssl import SSLContext
 from types import FrameType
 from typing import IO, Any
 from wsgiref.types import StartResponse, WSGIApplication
@@ -64,10 +65,14 @@ class Worker(GeventWorker):
         self.wsgi = RequestLimit(app, self.max_requests_in_progress)  # type: ignore[assignment]
 
     def server_class(  # type: ignore[override]  # gunicorn's own are classes
-        self, listener: socket.socket, *, spawn: Pool, **_: object
+        self, listener: socket.socket, *, spawn: Pool, ssl_context: SSLContext | None = None, **_: object
     ) -> StreamServer:
-        """Return the server of *listener*, which runs its connections in *spawn*. gunicorn calls this."""
-        server = _Server(listener, handle=self._serve, spawn=spawn)
+        """Return the server of *listener*, which runs its connections in *spawn*. gunicorn calls this.
+
+        *ssl_context* is set if gunicorn's command line has options for TLS.
+        """
+        tls: Any = {"ssl_context": ssl_context} if ssl_context else {}
+        server: StreamServer = _Server(listener, handle=self._serve, spawn=spawn, **tls)
         if self.cfg.workers > 1:
             server.max_accept = 1  # as in gunicorn: leave connections for the other workers
         return server

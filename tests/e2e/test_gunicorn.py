@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import subprocess
 from pathlib import Path
 from urllib.request import urlopen
 
+from client.test_faults import self_signed
 from e2e.test_reload import configure, events, refuse, reload, workers
 from support.deployment import GUNICORN, Deployment, new_phone, running_service
 from support.redis_servers import Server, free_port
@@ -69,14 +71,18 @@ def test_command_line_flags_override_the_configuration(redis_server: Server, tmp
     config = tmp_path / "config.toml"
     port = free_port()
     log = tmp_path / "other.log"
+    certificate, key = self_signed(tmp_path)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*GUNICORN, "--bind", f"127.0.0.1:{port}"],
+            [*GUNICORN, "--bind", f"127.0.0.1:{port}", "--certfile", certificate, "--keyfile", key],
             env={**os.environ, "OTP_SERVICE_CONFIG": str(config)},
             stdout=output,
         )
     try:
         assert eventually(lambda: f'"port":{port}' in log.read_text().replace(" ", ""), 20)
+        trusted = ssl.create_default_context(cafile=certificate)
+        with urlopen(f"https://127.0.0.1:{port}/healthz", timeout=20, context=trusted) as response:
+            assert response.status == 200
     finally:
         process.terminate()
         process.wait(20)
