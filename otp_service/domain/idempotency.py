@@ -13,7 +13,7 @@ class IdempotencyRecord:
     *key_hash* is the keyed hash of the key, *fingerprint* (16 bytes) that of the payload. *result_id*
     identifies the result: it is the seed of a new verification's id, or the hash of a verification's id.
     *abandoned_after* is the number of seconds after which a call that is still in progress is considered
-    abandoned; it is more than any call takes.
+    abandoned.
     """
 
     key_hash: str

@@ -93,7 +93,7 @@ class SmsDispatcher:
         """Permit one send while the block runs. A test phone needs no permit.
 
         Raises:
-            ProviderUnavailable: too many sends are in flight.
+            ProviderUnavailable: too many sends are in flight, or the process is stopping.
         """
         return nullcontext() if context.test_code else self._sender.permit()
 

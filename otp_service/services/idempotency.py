@@ -23,8 +23,12 @@ SERVER = "server"
 """The caller of every call with a secret key: all holders of a client's secret keys are the same caller."""
 
 
-ABANDONED_MARGIN = 4.0
-"""Seconds after the deadline of a call at which it is considered abandoned: its process has died."""
+ABANDONED_SECONDS, ABANDONED_MARGIN = 10.0, 4.0
+"""A call is considered abandoned after so many seconds, but not before its deadline and the margin.
+
+Its process has died, or Redis is very slow. A repetition then returns the verification, with an unknown
+outcome.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def record_for(
     deadline: float,
     result_id: str = "",
 ) -> IdempotencyRecord:
-    """Return the idempotency record of one *call*, which takes at most *deadline* seconds.
+    """Return the idempotency record of one *call*, whose SMS takes at most *deadline* seconds.
 
     The same key has separate records for different clients, callers and calls. *caller* is `SERVER` or the
     result of `browser_at`.
@@ -60,7 +64,7 @@ def record_for(
         key_hash=keyring.idempotency_key_hash(*scope),
         fingerprint=keyring.fingerprint(*scope, key.payload),
         result_id=result_id,
-        abandoned_after=deadline + ABANDONED_MARGIN,
+        abandoned_after=max(ABANDONED_SECONDS, deadline + ABANDONED_MARGIN),
     )
 
 
