@@ -116,7 +116,7 @@ class TemplateConfig(Config):
         if not all(map(_VARIABLE.fullmatch, (self.code_variable, *self.extra_variables))):
             yield ConfigIssue(
                 f"{where}.code_variable",
-                "and the names in extra_variables must be letters, digits and _, beginning with a letter",
+                "must begin with a letter and contain only letters, digits and _, as must extra_variables",
             )
 
     def aliyun_issues(self, where: str) -> Iterator[ConfigIssue]:

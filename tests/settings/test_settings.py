@@ -441,8 +441,8 @@ def test_valid_settings_have_no_issues(raw: Raw) -> None:
         pytest.param(
             "routes.0.templates.0.code_variable",
             "${code}",
-            "routes[0].templates[0].code_variable: and the names in extra_variables must be letters, digits "
-            "and _, beginning with a letter",
+            "routes[0].templates[0].code_variable: must begin with a letter and contain only letters, digits "
+            "and _, as must extra_variables",
             id="variable",
         ),
     ],
