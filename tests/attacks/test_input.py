@@ -63,13 +63,13 @@ def test_a29_small_body_cannot_exhaust_the_parser(target: Target, raw: bytes) ->
 
 
 def test_a29_endless_bodies_without_a_key_delay_no_other_call(target: Target) -> None:
-    """More connections than both workers process at a time, each a byte short and without a key."""
+    """Many more connections than both workers process at a time, without a key."""
     with slow_bodies(target, "sk_unknown-key-0123456789"):
         assert logs_in(target)
 
 
 def test_a29_endless_bodies_with_a_key_delay_no_other_call(target: Target) -> None:
-    """Callers with a key, more than both workers process at a time."""
+    """Many more callers with a key than both workers process at a time."""
     with slow_bodies(target, target.deployment.secrets.secret_key):
         assert logs_in(target)
 
@@ -89,11 +89,8 @@ def target_of_few_files() -> Iterator[Target]:
 
 def test_a29_silent_connections_delay_no_other_call(target_of_few_files: Target) -> None:
     """Without a key, and more connections than both workers could open by default."""
-    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if most != resource.RLIM_INFINITY and most < 2 * SILENT:
-        pytest.skip("this system does not allow so many connections")
     parts = urlsplit(target_of_few_files.deployment.url)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(usual, 2 * SILENT), most))
+    allow_files(2 * SILENT)
 
     with ExitStack() as open_ones:
         for _ in range(SILENT):
@@ -125,12 +122,21 @@ def test_a29_slow_body_within_the_time_limit_is_served(target: Target) -> None:
 
 
 @contextmanager
-def slow_bodies(target: Target, key: str, count: int = 300) -> Iterator[None]:
-    """Keep *count* unfinished calls with *key* open while the block runs."""
+def slow_bodies(target: Target, key: str, count: int = 1_000) -> Iterator[None]:
+    """Keep *count* calls with *key* open that announce a body and send none, while the block runs."""
+    allow_files(2 * count)
     with ExitStack() as open_ones:
         for _ in range(count):
-            open_ones.enter_context(half_posted(target, "/otp/verify", key))
+            open_ones.enter_context(half_posted(target, "/otp/verify", key, begun=""))
         yield
+
+
+def allow_files(count: int) -> None:
+    """Allow this process to open *count* files, or skip the test if the system does not."""
+    usual, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < count:
+        pytest.skip("this system does not allow so many connections")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(usual, count), most))
 
 
 def logs_in(target: Target) -> bool:
@@ -142,13 +148,13 @@ def logs_in(target: Target) -> bool:
     return answer.status == 200 and time.monotonic() - began < 10
 
 
-def half_posted(target: Target, path: str, key: str) -> socket.socket:
-    """Return a connection with an unfinished body."""
+def half_posted(target: Target, path: str, key: str, begun: str = "{") -> socket.socket:
+    """Return a connection with an unfinished body, of which it has sent what has *begun*."""
     parts = urlsplit(target.deployment.url)
     connection = socket.create_connection((str(parts.hostname), int(parts.port or 0)))
     connection.sendall(
         f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n"
-        f"Authorization: Bearer {key}\r\n\r\n{{".encode()
+        f"Authorization: Bearer {key}\r\n\r\n{begun}".encode()
     )
     return connection
 
