@@ -5,6 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+ABANDONED_SECONDS = 10.0
+"""After so long, a call in progress is considered abandoned: its process has died, or Redis is very slow.
+
+A repetition then returns the verification, with an unknown outcome.
+"""
+
+ABANDONED_MARGIN = 4.0
+"""Seconds that must also have passed since the deadline of the call."""
+
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyRecord:
@@ -19,7 +28,7 @@ class IdempotencyRecord:
     key_hash: str
     fingerprint: bytes
     result_id: str = ""
-    abandoned_after: float = 10.0
+    abandoned_after: float = ABANDONED_SECONDS
 
 
 class IdempotencyState(StrEnum):

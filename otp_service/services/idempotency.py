@@ -16,19 +16,17 @@ from otp_service.domain.errors import (
     OtpError,
     StoreUnavailable,
 )
-from otp_service.domain.idempotency import IdempotencyCheck, IdempotencyRecord, IdempotencyState
+from otp_service.domain.idempotency import (
+    ABANDONED_MARGIN,
+    ABANDONED_SECONDS,
+    IdempotencyCheck,
+    IdempotencyRecord,
+    IdempotencyState,
+)
 from otp_service.services.interfaces import Store
 
 SERVER = "server"
 """The caller of every call with a secret key: all holders of a client's secret keys are the same caller."""
-
-
-ABANDONED_SECONDS, ABANDONED_MARGIN = 10.0, 4.0
-"""A call is considered abandoned after so many seconds, but not before its deadline and the margin.
-
-Its process has died, or Redis is very slow. A repetition then returns the verification, with an unknown
-outcome.
-"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from otp_service.domain.errors import (
     VerificationNotFound,
     WrongCode,
 )
+from otp_service.domain.idempotency import IdempotencyRecord
 from otp_service.domain.messages import FailureCause, SendResult, SendStatus
 from otp_service.domain.verification import Approval, DeliveryStatus
 from otp_service.services.idempotency import SERVER, IdempotencyKey, record_for
@@ -79,6 +80,13 @@ class IdempotentCalls:
     @property
     def sms(self) -> int:
         return len(self.harness.sender.sent)
+
+    def record(self, call: str, result_id: str = "", deadline: float = 6) -> IdempotencyRecord:
+        """Return the record of a *call* of SHOP with the key ONCE."""
+        keyring = self.harness.keyring
+        return record_for(
+            keyring, SHOP.id, ONCE, caller=SERVER, call=call, deadline=deadline, result_id=result_id
+        )
 
     def request(self, repeat: IdempotencyKey | None = ONCE, phone: str = PHONE) -> SendOutcome:
         return self.service.request(SHOP, phone, purpose="login", idempotency_key=repeat)
@@ -141,17 +149,7 @@ def test_key_with_another_payload_is_refused(calls: IdempotentCalls) -> None:
 
 
 def test_request_waits_while_the_first_still_runs(calls: IdempotentCalls) -> None:
-    calls.store.begin_idempotent(
-        record_for(
-            calls.harness.keyring,
-            SHOP.id,
-            ONCE,
-            caller=SERVER,
-            deadline=6,
-            call="request",
-            result_id="v" * 22,
-        )
-    )
+    calls.store.begin_idempotent(calls.record("request", "v" * 22))
 
     with pytest.raises(IdempotencyInProgress) as wait:
         calls.request()
@@ -161,9 +159,7 @@ def test_request_waits_while_the_first_still_runs(calls: IdempotentCalls) -> Non
 
 def test_call_is_not_considered_abandoned_before_its_deadline(calls: IdempotentCalls) -> None:
     patient = fakes.harness(store=calls.store, deadline=30)
-    calls.store.begin_idempotent(
-        record_for(patient.keyring, SHOP.id, ONCE, caller=SERVER, call="request", deadline=30)
-    )
+    calls.store.begin_idempotent(calls.record("request", deadline=30))
     calls.pass_time(31)
 
     with pytest.raises(IdempotencyInProgress):
@@ -172,17 +168,7 @@ def test_call_is_not_considered_abandoned_before_its_deadline(calls: IdempotentC
 
 
 def test_request_is_repeated_if_the_first_created_nothing(calls: IdempotentCalls) -> None:
-    calls.store.begin_idempotent(
-        record_for(
-            calls.harness.keyring,
-            SHOP.id,
-            ONCE,
-            caller=SERVER,
-            deadline=6,
-            call="request",
-            result_id="v" * 22,
-        )
-    )
+    calls.store.begin_idempotent(calls.record("request", "v" * 22))
     calls.pass_time(11)
 
     sent = calls.request()
@@ -207,7 +193,7 @@ def test_request_whose_send_was_not_recorded_sends_nothing_again(calls: Idempote
 def test_request_that_died_before_recording_has_an_unknown_outcome(calls: IdempotentCalls) -> None:
     """The state after a process has died: the verification exists, and the key is still in progress."""
     vid = calls.request().verification_id
-    record = record_for(calls.harness.keyring, SHOP.id, ONCE, caller=SERVER, deadline=6, call="request")
+    record = calls.record("request")
     seed = calls.store.begin_idempotent(record).result_id
     calls.store.finish_idempotent(record)
     calls.store.begin_idempotent(replace(record, result_id=seed))
@@ -345,9 +331,7 @@ def test_verify_with_another_payload_is_refused_and_not_counted(calls: Idempoten
 
 def test_verify_waits_while_the_first_still_runs(calls: IdempotentCalls) -> None:
     sent = calls.request()
-    calls.store.begin_idempotent(
-        record_for(calls.harness.keyring, SHOP.id, ONCE, caller=SERVER, deadline=6, call="verify")
-    )
+    calls.store.begin_idempotent(calls.record("verify"))
 
     with pytest.raises(IdempotencyInProgress):
         calls.verify(sent)
@@ -386,10 +370,8 @@ def test_proof_cannot_be_redeemed_again_with_another_key_or_none(
         calls.service.redeem(SHOP, proof, purpose="login", idempotency_key=repeat)
 
 
-def test_idempotency_record_does_not_show_the_payload() -> None:
-    record = record_for(
-        fakes.harness().keyring, SHOP.id, ONCE, caller=SERVER, deadline=6, call="request", result_id="v" * 22
-    )
+def test_idempotency_record_does_not_show_the_payload(calls: IdempotentCalls) -> None:
+    record = calls.record("request", "v" * 22)
 
     assert "order-17" not in record.key_hash
     assert len(record.fingerprint) == 16
