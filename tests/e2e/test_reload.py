@@ -253,6 +253,18 @@ def test_invalid_configuration_is_rejected_and_the_old_one_stays_in_use(
     assert SECRET not in unchanged_service.log.read_text()
 
 
+def test_invalid_configuration_under_load_fails_no_call(unchanged_service: Deployment) -> None:
+    before = workers(unchanged_service)
+    with under_load(unchanged_service) as load:
+        time.sleep(0.3)
+        with configured(unchanged_service, ('active_kid = "2026a"', 'active_kid = "2027a"')):
+            assert refuse(unchanged_service)
+        time.sleep(0.3)
+
+    assert {"request 201", "verify 200", "redeem 200", "healthz 200"} == set(load.outcomes)
+    assert workers(unchanged_service) == before
+
+
 def test_dead_worker_is_replaced_by_one_with_the_last_valid_settings(service: Deployment) -> None:
     configure(service, ('name = "main"', 'name = "renamed"'))
     reload(service)
