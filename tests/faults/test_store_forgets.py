@@ -32,6 +32,8 @@ def replicated(
         with replica.client() as client:
             client.replicaof("127.0.0.1", between.port)
             assert eventually(lambda: client.info("replication")["master_link_status"] == "up", 10)
+        with master.client() as client:  # which sends nothing until the replica's first acknowledgement
+            assert eventually(lambda: client.set("write", 1, px=1_000) and client.wait(1, 100), 10)
         relay = stack.enter_context(Relay(master.port))
         url = f"redis://127.0.0.1:{relay.port}/0"
         harness = stack.enter_context(running_on(master, relay, url, change))
